@@ -1,0 +1,1 @@
+"""Metrics beyond torchmetrics, cost in parameters and multiply-adds, benchmarks as ratios."""

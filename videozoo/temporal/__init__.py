@@ -1,0 +1,1 @@
+"""Across frames: temporal shift, consensus, adaptive pooling, clustering."""

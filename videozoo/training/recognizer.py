@@ -1,0 +1,124 @@
+"""The one LightningModule that every method shares: a network, its metrics, its steps."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MultilabelAveragePrecision
+
+from videozoo.clip_spec import Average, ClipSpec
+from videozoo.evaluation.metrics import ClassMeanAccuracy
+from videozoo.training.optimization import Optimization
+
+if TYPE_CHECKING:
+    from pytorch_lightning.utilities.types import OptimizerLRScheduler
+
+
+def average_views(scores: Tensor, average: Average) -> Tensor:
+    """One answer from the answers to several views, as log-probabilities or scores.
+
+    Shape: (B, V, K) -> (B, K). The mean of scores (TSN, TSM, RNL, BQN) and the mean of probabilities (X3D, mmaction2)
+    can pick different classes; a checkpoint says which one its figure was made with. Softmax of the result gives the
+    probabilities in both cases.
+    """
+    if average == "scores":
+        return scores.mean(dim=1)
+    return torch.logsumexp(scores.log_softmax(dim=-1), dim=1) - torch.log(torch.tensor(float(scores.shape[1])))
+
+
+class ActionRecognizer(pl.LightningModule):
+    """Videos to classes: ``forward`` maps a clip (B, T, C, H, W) to scores (B, K), in training and evaluation alike.
+
+    A method is a subclass whose constructor takes names and numbers only, builds ``network`` from them and hands it
+    over here. Batches are dicts with ``clip``, ``label`` and ``index`` (see videozoo.clip_spec).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        clip_spec: ClipSpec,
+        num_classes: int,
+        multilabel: bool = False,
+        optimization: Optimization | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.clip_spec = clip_spec
+        self.num_classes = num_classes
+        self.multilabel = multilabel
+        self.optimization = optimization or Optimization()
+        self.labels: tuple[str, ...] = tuple(f"class {k}" for k in range(num_classes))
+        self.val_metrics = build_metrics(num_classes, multilabel=multilabel).clone(prefix="val/")
+        self.test_metrics = self.val_metrics.clone(prefix="test/")
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Scores before softmax. Shape: (B, T, C, H, W) -> (B, K)."""
+        return self.network(clip)
+
+    def forward_views(self, views: Tensor) -> Tensor:
+        """One answer a video from all of its views. Shape: (B, V, T, C, H, W) or (B, T, C, H, W) -> (B, K)."""
+        if views.dim() == 5:
+            return self(views)
+        scores = self(views.flatten(0, 1)).unflatten(0, views.shape[:2])
+        return average_views(scores, self.clip_spec.views.average)
+
+    def loss(self, scores: Tensor, label: Tensor) -> Tensor:
+        """Cross-entropy, or one binary cross-entropy a class where a video has several labels."""
+        if self.multilabel:
+            return F.binary_cross_entropy_with_logits(scores, label.to(scores.dtype))
+        return F.cross_entropy(scores, label)
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Loss of one batch."""
+        loss = self.loss(self(batch["clip"]), batch["label"])
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["label"]))
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Count one batch into the validation metrics."""
+        self._evaluate(batch, self.val_metrics, "val/loss")
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Count one batch of views into the test metrics."""
+        self._evaluate(batch, self.test_metrics, "test/loss")
+
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Scores (B, K) and the videos' places in their list."""
+        return {"scores": self.forward_views(batch["clip"]), "index": batch["index"]}
+
+    def predict(self, video: Any, **options: Any) -> Any:
+        """Label a video file, or several; see ``videozoo.predict`` for the options and the answer."""
+        import videozoo
+
+        return videozoo.predict(self, video, **options)
+
+    def configure_optimizers(self) -> "OptimizerLRScheduler":
+        """The optimiser of ``optimization`` over all parameters, its schedule stepped once a training step."""
+        optimizer = self.optimization.build_optimizer(self.parameters())
+        epochs = max(self.trainer.max_epochs or 1, 1)
+        steps_per_epoch = int(self.trainer.estimated_stepping_batches) // epochs
+        schedule = self.optimization.build_schedule(optimizer, steps_per_epoch=steps_per_epoch, epochs=epochs)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _evaluate(self, batch: dict[str, Tensor], metrics: MetricCollection, loss_name: str) -> None:
+        scores = self.forward_views(batch["clip"])
+        metrics.update(scores, batch["label"])
+        self.log_dict(dict(metrics.items()), prog_bar=True, batch_size=len(scores))
+        self.log(loss_name, self.loss(scores, batch["label"]), batch_size=len(scores), sync_dist=True)
+
+
+def build_metrics(num_classes: int, *, multilabel: bool) -> MetricCollection:
+    """Top-1, top-5 and class-mean accuracy, or mean average precision where a video has several labels."""
+    if multilabel:
+        return MetricCollection({"mean_average_precision": MultilabelAveragePrecision(num_labels=num_classes)})
+    return MetricCollection(
+        {
+            "top1": MulticlassAccuracy(num_classes, average="micro"),
+            "top5": MulticlassAccuracy(num_classes, average="micro", top_k=min(5, num_classes)),
+            "mean_class": ClassMeanAccuracy(num_classes),
+        }
+    )
