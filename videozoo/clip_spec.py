@@ -7,8 +7,8 @@ The legend of shape letters, the same everywhere in this package:
     C  channels                       H, W  height and width in pixels
     K  classes                        D  features of one frame or clip
 
-A batch is a dict: ``clip`` (B, T, C, H, W) or views (B, V, T, C, H, W), float; ``label`` (B,) class numbers, (B, K) where
-a video has several; ``index`` (B,) the videos' places in their list.
+A batch is a dict: ``clip`` (B, T, C, H, W) or views (B, V, T, C, H, W), float; ``label`` (B,) class numbers, (B, K)
+where a video has several; ``index`` (B,) the videos' places in their list.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -28,8 +28,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Views:
     """A test protocol: ``clips`` positions in time times ``crops`` places in space, then one average.
 
-    ``crops`` is 1 (centre), 3 (along the longer side) or 10 (corners, centre and their mirrors). ``resize`` and ``size``
-    (pixels) and ``frames`` replace those of the ClipSpec where a protocol tests at another resolution or length.
+    ``crops`` is 1 (centre), 3 (along the longer side) or 10 (corners, centre and their mirrors). ``resize`` and
+    ``size`` (pixels) and ``frames`` replace those of the ClipSpec where a protocol tests at another resolution or
+    length.
     """
 
     clips: int = 1

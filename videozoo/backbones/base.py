@@ -41,10 +41,10 @@ class Attended(nn.Module):
 class Backbone(nn.Module):
     """A network body in named parts: ``stem``, ``stages`` (each a Sequential of blocks) and ``head``.
 
-    Every part of the body maps (B, T, C, H, W) to (B, T', C', H', W'); T is read from the tensor. ``head`` maps the last
-    features to scores (B, T', K). ``channels[stage][block]`` are the output channels of each block, ``num_features``
-    the width that the classifier sees, ``clip_spec`` the input that this network was designed for. Subclasses build the
-    parts and say in ``classifier`` which linear layer of the head holds the classes.
+    Every part of the body maps (B, T, C, H, W) to (B, T', C', H', W'); T is read from the tensor. ``head`` maps the
+    last features to scores (B, T', K). ``channels[stage][block]`` are the output channels of each block,
+    ``num_features`` the width that the classifier sees, ``clip_spec`` the input that this network was designed for.
+    Subclasses build the parts and say in ``classifier`` which linear layer of the head holds the classes.
     """
 
     clip_spec: ClipSpec
@@ -98,9 +98,7 @@ def inflate_input_channels(weight: Tensor, channels: int) -> Tensor:
     return weight.mean(dim=1, keepdim=True).expand(-1, channels, *weight.shape[2:]).contiguous()
 
 
-def adapt_first_convolution(
-    convolution: nn.Conv2d | nn.Conv3d, channels: int
-) -> nn.Conv2d | nn.Conv3d:
+def adapt_first_convolution(convolution: nn.Conv2d | nn.Conv3d, channels: int) -> nn.Conv2d | nn.Conv3d:
     """The same convolution for another number of input channels, initialised by cross-modality averaging."""
     if convolution.in_channels == channels:
         return convolution

@@ -8,8 +8,8 @@ from torchmetrics.classification import MulticlassStatScores
 class ClassMeanAccuracy(MulticlassStatScores):
     """Mean over the classes that have samples of the share of their videos answered rightly.
 
-    TSN reports this on UCF101 and HMDB51. torchmetrics' macro accuracy also counts, as 0, a class that was predicted but
-    has no sample, which is wrong for partial test lists. Takes scores (B, K) or classes (B,), and targets (B,).
+    TSN reports this on UCF101 and HMDB51. torchmetrics' macro accuracy also counts, as 0, a class that was predicted
+    but has no sample, which is wrong for partial test lists. Takes scores (B, K) or classes (B,), and targets (B,).
     """
 
     is_differentiable = False

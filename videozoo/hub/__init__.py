@@ -1,0 +1,1 @@
+"""Weights: the manifest, loading, converting, publishing."""

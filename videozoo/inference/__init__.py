@@ -1,0 +1,1 @@
+"""From a raw video to an answer: views, prediction, fusion."""

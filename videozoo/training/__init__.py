@@ -1,0 +1,1 @@
+"""The shared LightningModule, optimisation and training strategies."""

@@ -1,0 +1,1 @@
+"""What each method sees, as pictures."""
