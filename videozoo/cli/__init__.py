@@ -1,1 +1,70 @@
-"""The command line: one command, `videozoo`, one file a verb."""
+"""The command line: one command, `videozoo`, one file a verb.
+
+A verb's file starts with a docstring whose first line is its help text, and has ``add_arguments(parser)`` and
+``run(arguments) -> exit status``. Only the chosen verb's file is imported, and what is slow to import (torch) is imported
+inside ``run``.
+"""
+
+import argparse
+import ast
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from videozoo.errors import VideozooError
+
+# Words on the command line -> file in this folder.
+VERBS: dict[tuple[str, ...], str] = {
+    ("list",): "list_checkpoints",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb. Exit status: 0 done, 1 done but some inputs failed, 2 wrong input, 130 interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    verb = next((verb for verb in sorted(VERBS, key=len, reverse=True) if tuple(words[: len(verb)]) == verb), None)
+    if verb is None:
+        return _overview(words)
+    module = import_module(f"videozoo.cli.{VERBS[verb]}")
+    parser = argparse.ArgumentParser(prog=" ".join(("videozoo", *verb)), description=module.__doc__)
+    module.add_arguments(parser)
+    arguments = parser.parse_args(words[len(verb) :])
+    try:
+        return int(module.run(arguments))
+    except VideozooError as error:
+        print(f"videozoo: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("videozoo: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away (`| head`): not an error of ours
+        sys.stderr.close()
+        return 0
+
+
+def _overview(words: Sequence[str]) -> int:
+    """Print the version, the help of all verbs, or what is wrong with the first words."""
+    import videozoo
+
+    if words[:1] in (["--version"], ["-V"]):
+        print(f"videozoo {videozoo.__version__}")
+        return 0
+    asked = not words or words[0] in ("-h", "--help")
+    group = {verb: file for verb, file in VERBS.items() if verb[: len(words)] == tuple(words)}
+    stream = sys.stdout if asked or group else sys.stderr
+    if not asked and not group:
+        print(f"videozoo: unknown verb {' '.join(words[:2])!r}", file=stream)
+    print("usage: videozoo VERB ...   (videozoo VERB --help says more)\n", file=stream)
+    for verb, file in (group or VERBS).items():
+        print(f"  {' '.join(verb):<22} {_first_line(file)}", file=stream)
+    return 0 if asked else 2
+
+
+def _first_line(file: str) -> str:
+    """First line of a verb's docstring, read without importing the file."""
+    spec = find_spec(f"videozoo.cli.{file}")
+    assert spec is not None
+    assert spec.origin is not None
+    return (ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or "").splitlines()[0]
