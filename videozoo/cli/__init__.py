@@ -1,8 +1,8 @@
 """The command line: one command, `videozoo`, one file a verb.
 
 A verb's file starts with a docstring whose first line is its help text, and has ``add_arguments(parser)`` and
-``run(arguments) -> exit status``. Only the chosen verb's file is imported, and what is slow to import (torch) is imported
-inside ``run``.
+``run(arguments) -> exit status``. Only the chosen verb's file is imported, and what is slow to import (torch) is
+imported inside ``run``.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from videozoo.errors import VideozooError
 
 # Words on the command line -> file in this folder.
 VERBS: dict[tuple[str, ...], str] = {
-    ("list",): "list_checkpoints",
+    ("predict",): "predict",
 }
 
 
