@@ -10,11 +10,12 @@ from os import PathLike, fspath
 from typing import Any, Literal, overload
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from videozoo.clip_spec import Views
 from videozoo.data.reading import read_views
 from videozoo.errors import VideozooError
+from videozoo.inference.optimize import optimize_for_inference, to_channels_last
 from videozoo.inference.views import parse_views
 from videozoo.training.recognizer import ActionRecognizer, average_views
 
@@ -94,11 +95,12 @@ def predict_many(
     protocol = parse_views(views, model.clip_spec) if isinstance(views, str) else views
     videos_at_once = max(1, batch_size // (protocol.clips * protocol.crops))
     pending = iter(videos)
+    network = optimize_for_inference(model.network)
     with ThreadPoolExecutor(max_workers=1) as reader:
         reads = [reader.submit(_read, model, video, protocol) for video in islice(pending, videos_at_once)]
         while reads:
             upcoming = [reader.submit(_read, model, video, protocol) for video in islice(pending, videos_at_once)]
-            yield from _answer_batch(model, reads, protocol, topk, precision, batch_size)
+            yield from _answer_batch(model, network, reads, protocol, topk, precision, batch_size)
             reads = upcoming
 
 
@@ -123,6 +125,7 @@ def _read(model: ActionRecognizer, video: Path, views: Views) -> _Read:
 
 def _answer_batch(
     model: ActionRecognizer,
+    network: nn.Module,
     reads: Sequence["Future[_Read]"],
     views: Views,
     topk: int,
@@ -137,7 +140,7 @@ def _answer_batch(
     for shape in shapes:
         chosen = [i for i, r in enumerate(read) if isinstance(r.views, Tensor) and r.views.shape == shape]
         stacked = torch.stack([_views_of(read[i]) for i in chosen])
-        scores.update(zip(chosen, score_views(model, stacked, views, precision, batch_size), strict=True))
+        scores.update(zip(chosen, score_views(network, stacked, views, precision, batch_size), strict=True))
     network_seconds = (time.perf_counter() - start) / max(len(scores), 1)
     for i, r in enumerate(read):
         if isinstance(r.views, Tensor):
@@ -151,25 +154,18 @@ def _views_of(read: _Read) -> Tensor:
     return read.views
 
 
-def score_views(
-    model: ActionRecognizer, stacked: Tensor, views: Views, precision: Precision, batch_size: int
-) -> Tensor:
-    """Scores of videos given as views, on the model's device, ``batch_size`` clips at a time, answered on the CPU.
+def score_views(network: nn.Module, stacked: Tensor, views: Views, precision: Precision, batch_size: int) -> Tensor:
+    """Scores of videos given as views, on the network's device, ``batch_size`` clips at a time, answered on the CPU.
 
     Shape: (B, V, T, C, H, W) -> (B, K).
     """
-    device = next(model.parameters()).device
+    device = next(network.parameters()).device
     autocast: AbstractContextManager[Any] = (
         torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
     )
-    training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode(), autocast:
-            chunks = stacked.flatten(0, 1).split(batch_size)
-            scores = torch.cat([model(chunk.to(device)).float().cpu() for chunk in chunks])
-    finally:
-        model.train(training)
+    with torch.inference_mode(), autocast:
+        chunks = stacked.flatten(0, 1).split(batch_size)
+        scores = torch.cat([network(to_channels_last(chunk.to(device))).float().cpu() for chunk in chunks])
     return average_views(scores.unflatten(0, stacked.shape[:2]), views.average)
 
 
