@@ -17,6 +17,7 @@ from videozoo.errors import VideozooError
 
 # Words on the command line -> file in this folder.
 VERBS: dict[tuple[str, ...], str] = {
+    ("bench", "predict"): "bench_predict",
     ("demo",): "demo",
     ("predict",): "predict",
 }

@@ -1,0 +1,176 @@
+"""Time prediction against a plain pipeline, part by part, as ratios in one run.
+
+Plain means: decode every frame with PyAV, transform the chosen ones with torchvision, run the eager float32 network on
+contiguous memory. Rounds of all candidates are interleaved, so that a change of the machine's speed hits all alike.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from videozoo.clip_spec import ClipSpec
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `videozoo bench predict`."""
+    parser.add_argument("video", help="a video file")
+    parser.add_argument("--model", default="x3d_m", help="a checkpoint, or an architecture (random weights)")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=None, help="threads of torch (default: torch's own choice)")
+    parser.add_argument("--memory", action="store_true", help="also compare resident memory on 10 s and 10 min")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table of medians and ratios."""
+    import torch
+    from rich.console import Console
+
+    from videozoo.cli.models import load_or_create
+    from videozoo.clip_spec import Views
+    from videozoo.data.reading import read_views
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    model = load_or_create(arguments.model)
+    clip = read_views(arguments.video, model.clip_spec, Views())
+    console = Console(file=sys.stdout, soft_wrap=True)
+    console.print(f"{arguments.model}, clip {tuple(clip.shape[1:])}, {torch.get_num_threads()} threads, {_processor()}")
+    console.print(_table("network", _network_candidates(model, clip), arguments.rounds))
+    console.print(_table("reading", _reading_candidates(arguments.video, model.clip_spec), arguments.rounds))
+    console.print(_table("file to answer", _whole_candidates(model, arguments.video), arguments.rounds))
+    if arguments.memory:
+        from videozoo.cli.bench_memory import compare_reading_memory
+
+        console.print(compare_reading_memory(arguments.video, model.clip_spec.frames))
+    return 0
+
+
+def _network_candidates(model: Any, clip: "Tensor") -> dict[str, Callable[[], Any]]:
+    import torch
+
+    from videozoo.inference.optimize import optimize_for_inference, to_channels_last
+
+    optimized = optimize_for_inference(model.network)
+
+    def plain() -> "Tensor":
+        with torch.inference_mode():
+            return model.network(clip)
+
+    def fast() -> "Tensor":
+        with torch.inference_mode():
+            return optimized(to_channels_last(clip))
+
+    def fast_bf16() -> "Tensor":
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            return optimized(to_channels_last(clip))
+
+    expected = plain()
+    scale = expected.abs().max().item()
+    for name, candidate in (("float32", fast), ("bf16", fast_bf16)):
+        difference = (candidate().float() - expected).abs().max().item()
+        print(f"largest difference of scores, {name} to plain: {difference:.2g} (largest score {scale:.2g})")
+    return {"plain": plain, "videozoo float32": fast, "videozoo bf16": fast_bf16}
+
+
+def plain_read(path: str, spec: "ClipSpec") -> "Tensor":
+    """One centre clip as a plain pipeline makes it: all frames decoded to RGB, then torchvision transforms."""
+    import av
+    import torch
+    from torchvision.transforms import v2
+
+    from videozoo.data.sampling import sample_indices
+
+    with av.open(path) as container:
+        fps = float(container.streams.video[0].average_rate or 30)
+        frames = torch.stack([torch.from_numpy(f.to_ndarray(format="rgb24")) for f in container.decode(video=0)])
+    chosen = frames[sample_indices(spec, len(frames), fps)[0]].permute(0, 3, 1, 2)
+    transform = v2.Compose(
+        [
+            v2.Resize(spec.resize, antialias=spec.antialias),
+            v2.CenterCrop(spec.size),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(spec.mean, spec.std),
+        ]
+    )
+    return transform(chosen)[None]
+
+
+def _reading_candidates(path: str, spec: "ClipSpec") -> dict[str, Callable[[], Any]]:
+    """Our reading, the plain one, and decord or torchcodec where they are installed."""
+    from importlib.util import find_spec
+
+    from videozoo.clip_spec import Views
+    from videozoo.data.decoding import VideoReader
+    from videozoo.data.sampling import sample_indices
+
+    with VideoReader(path) as reader:
+        indices = sample_indices(spec, reader.frame_count, reader.fps)[0]
+
+    def ours() -> "Tensor":
+        with VideoReader(path) as reader:
+            count = reader.frame_count
+            return reader.frames([min(index, count - 1) for index in indices])
+
+    def by_decord() -> Any:
+        import decord
+
+        return decord.VideoReader(path, num_threads=1).get_batch(indices)
+
+    def by_torchcodec() -> Any:
+        from torchcodec.decoders import VideoDecoder
+
+        return VideoDecoder(path, num_ffmpeg_threads=1).get_frames_at(indices=indices)
+
+    candidates: dict[str, Callable[[], Any]] = {
+        "plain, to clip": lambda: plain_read(path, spec),
+        "videozoo, to clip": lambda: _read(path, spec, Views()),
+        "videozoo, frames only": ours,
+    }
+    for name, candidate in (("decord", by_decord), ("torchcodec", by_torchcodec)):
+        if find_spec(name) is not None:
+            candidates[f"{name}, frames only"] = candidate
+    return candidates
+
+
+def _read(path: str, spec: "ClipSpec", views: Any) -> "Tensor":
+    from videozoo.data.reading import read_views
+
+    return read_views(path, spec, views)
+
+
+def _whole_candidates(model: Any, path: str) -> dict[str, Callable[[], Any]]:
+    import torch
+
+    def plain() -> "Tensor":
+        with torch.inference_mode():
+            return model.network(plain_read(path, model.clip_spec))
+
+    return {"plain": plain, "videozoo": lambda: model.predict(path)}
+
+
+def _table(title: str, candidates: dict[str, Callable[[], Any]], rounds: int) -> Any:
+    from rich.table import Table
+
+    from videozoo.evaluation.benchmark import compare
+
+    table = Table(title, "median ms", "ratio to the first", box=None)
+    for timing in compare(candidates, rounds=rounds):
+        table.add_row(timing.name, f"{1000 * timing.median:.1f}", f"{timing.ratio:.2f}")
+    return table
+
+
+def _processor() -> str:
+    """The processor's name, for the reader of the figures."""
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        names = [line.split(":", 1)[1].strip() for line in information.read_text().splitlines() if "model name" in line]
+        if names:
+            return names[0]
+    import platform
+
+    return platform.processor() or platform.machine()
