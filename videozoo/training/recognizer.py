@@ -1,6 +1,6 @@
 """The one LightningModule that every method shares: a network, its metrics, its steps."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -33,8 +33,11 @@ class ActionRecognizer(pl.LightningModule):
     """Videos to classes: ``forward`` maps a clip (B, T, C, H, W) to scores (B, K), in training and evaluation alike.
 
     A method is a subclass whose constructor takes names and numbers only, builds ``network`` from them and hands it
-    over here. Batches are dicts with ``clip``, ``label`` and ``index`` (see videozoo.clip_spec).
+    over here. Batches are dicts with ``clip``, ``label`` and ``index`` (see videozoo.clip_spec). ``backbones`` are the
+    names, as patterns, of the backbones that the method can work with.
     """
+
+    backbones: ClassVar[tuple[str, ...]] = ("*",)
 
     def __init__(
         self,

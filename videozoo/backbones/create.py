@@ -1,0 +1,25 @@
+"""A backbone by name, as every method asks for it."""
+
+from videozoo.backbones import BACKBONES
+from videozoo.backbones.base import Backbone
+from videozoo.errors import UnknownNameError
+
+
+def create_backbone(
+    name: str,
+    num_classes: int,
+    *,
+    in_channels: int = 3,
+    dropout: float | None = None,
+    pretrained: str | None = None,
+) -> Backbone:
+    """The entry ``name`` of BACKBONES; ``dropout=None`` leaves the family's own choice.
+
+    Raises:
+        UnknownNameError: when there is no such backbone.
+        SettingError: when ``pretrained`` names no weights of this backbone.
+    """
+    if name not in BACKBONES:
+        raise UnknownNameError("backbone", name, BACKBONES)
+    chosen = {} if dropout is None else {"dropout": dropout}
+    return BACKBONES[name](num_classes, in_channels=in_channels, pretrained=pretrained, **chosen)
