@@ -1,0 +1,131 @@
+"""A list of labelled videos, held in columns: hundreds of thousands of lines cost megabytes and no Python objects."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from videozoo.errors import AnnotationError
+
+UNLABELLED = -1
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Videos (paths below ``root``), their labels, and where in the file they lie.
+
+    ``labels`` is (N,) class numbers, -1 for none, or (N, K) zeros and ones where a video has several. ``spans`` is
+    (N, 2) start and end in seconds, end not a number for "to the last frame"; None when every file is one video.
+    Columns are tensors, which loader workers share without a copy.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    text: Tensor = field(repr=False)  # all paths in UTF-8, one after the other
+    ends: Tensor = field(repr=False)  # (N,) where each path ends in ``text``
+    labels: Tensor = field(repr=False)
+    spans: Tensor | None = field(default=None, repr=False)
+
+    @classmethod
+    def build(
+        cls,
+        root: Path,
+        classes: Sequence[str],
+        paths: Iterable[str],
+        labels: Sequence[int] | NDArray[np.int64] | Tensor,
+        spans: Sequence[tuple[float, float]] | None = None,
+    ) -> "Annotations":
+        """From plain lists."""
+        encoded = [path.encode("utf-8", "surrogateescape") for path in paths]
+        ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
+        text = np.frombuffer(b"".join(encoded) or b"\0", np.uint8).copy()
+        return cls(
+            root=Path(root),
+            classes=tuple(classes),
+            text=torch.from_numpy(text),
+            ends=torch.from_numpy(ends),
+            labels=torch.as_tensor(np.asarray(labels, np.int64)),
+            spans=None if spans is None else torch.tensor(spans, dtype=torch.float64).reshape(-1, 2),
+        )
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a video can have several labels."""
+        return self.labels.dim() == 2
+
+    def relative(self, index: int) -> str:
+        """The path of one video below ``root``."""
+        start = int(self.ends[index - 1]) if index > 0 else 0
+        return bytes(self.text[start : int(self.ends[index])].numpy()).decode("utf-8", "surrogateescape")
+
+    def path(self, index: int) -> Path:
+        """The file of one video."""
+        return self.root / self.relative(index)
+
+    def span(self, index: int) -> tuple[float, float | None] | None:
+        """Start and end of one video in its file (seconds), None for all of it."""
+        if self.spans is None:
+            return None
+        start, end = self.spans[index].tolist()
+        return start, None if end != end else end
+
+    def select(self, indices: Sequence[int] | Tensor) -> "Annotations":
+        """The same list with these videos only, in this order."""
+        chosen = torch.as_tensor(indices, dtype=torch.int64)
+        paths = (self.relative(index) for index in chosen.tolist())
+        selected = Annotations.build(self.root, self.classes, paths, self.labels[chosen])
+        return replace(selected, spans=None if self.spans is None else self.spans[chosen])
+
+    def class_counts(self) -> Tensor:
+        """How many videos each class has. Shape: (K,)."""
+        if self.multilabel:
+            return self.labels.sum(dim=0)
+        return torch.bincount(self.labels[self.labels >= 0], minlength=len(self.classes))
+
+    def missing(self) -> list[int]:
+        """Places of the videos whose file is not on disk; each folder is listed once, which is quick for large sets."""
+        listed: dict[Path, set[str]] = {}
+        absent = []
+        for index in range(len(self)):
+            path = self.path(index)
+            if path.parent not in listed:
+                listed[path.parent] = {p.name for p in path.parent.iterdir()} if path.parent.is_dir() else set()
+            if path.name not in listed[path.parent]:
+                absent.append(index)
+        return absent
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file without their ends, whatever the system that wrote them.
+
+    Raises:
+        AnnotationError: when the file is absent or is not text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise AnnotationError(f"{path}: no such annotation file") from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise AnnotationError(f"{path}: not a readable text file ({error})") from error
+
+
+def class_number(name: str, numbers: dict[str, int], path: Path, line: int) -> int:
+    """The number of a class name found in an annotation file.
+
+    Raises:
+        AnnotationError: naming the file, the line and the nearest known class.
+    """
+    if name in numbers:
+        return numbers[name]
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, numbers, n=1)
+    hint = f", did you mean {near[0]!r}?" if near else f" ({len(numbers)} classes are known)"
+    raise AnnotationError(f"{path}, line {line}: unknown class {name!r}{hint}")
