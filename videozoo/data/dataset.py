@@ -1,0 +1,135 @@
+"""Videos of a list as training clips or test views, whatever is wrong with some of the files."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from videozoo.clip_spec import ClipSpec, Views
+from videozoo.data.annotations import Annotations
+from videozoo.data.decoding import VideoReader
+from videozoo.data.frame_folder import FrameFolder
+from videozoo.data.sampling import sample_indices
+from videozoo.data.transforms import train_transform
+from videozoo.data.transforms import views as make_views
+from videozoo.errors import SettingError, VideoError
+
+OnError = Literal["skip", "replace", "raise"]
+Transform = Callable[[Tensor, ClipSpec, torch.Generator], Tensor]
+ATTEMPTS = 8  # replacements tried for one bad video before its place in the batch stays empty
+READABLE = -1  # in ``failed`` of a sample: the video that was asked for is there
+
+
+def open_video(path: Path, *, frame_rate: float = 12.0) -> VideoReader | FrameFolder:
+    """A reader for a video file, or for a folder of pictures shown at ``frame_rate``."""
+    return FrameFolder(path, fps=frame_rate) if path.is_dir() else VideoReader(path)
+
+
+class VideoDataset(Dataset[dict[str, Tensor]]):
+    """Labelled videos as clips (training) or views (evaluation).
+
+    ``dataset[epoch, index]`` draws everything random from (seed, epoch, index), so any worker makes the same clip. What
+    becomes of a video that cannot be read is said by ``on_error``: ``replace`` takes another of its class (in training;
+    a test is never falsified so, there it acts as skip), ``skip`` leaves it out of the batch, ``raise`` stops. A
+    sample's ``failed`` is the place of the bad video that was asked for, or -1; a sample without ``clip`` is to be left
+    out.
+    """
+
+    def __init__(
+        self,
+        annotations: Annotations,
+        spec: ClipSpec,
+        *,
+        training: bool,
+        views: Views | None = None,
+        on_error: OnError = "replace",
+        seed: int = 0,
+        transform: Transform = train_transform,
+        frame_rate: float = 12.0,
+    ) -> None:
+        if on_error not in ("skip", "replace", "raise"):
+            raise SettingError(f"on_error {on_error!r}: allowed are skip, replace, raise")
+        self.annotations = annotations
+        self.spec = spec
+        self.training = training
+        self.views = views or Views(average=spec.views.average)
+        self.on_error = on_error
+        self.seed = seed
+        self.transform = transform
+        self.frame_rate = frame_rate
+
+    def __len__(self) -> int:
+        return len(self.annotations)
+
+    def __getitem__(self, place: int | tuple[int, int]) -> dict[str, Tensor]:
+        epoch, wanted = place if isinstance(place, tuple) else (0, place)
+        generator = sample_generator(self.seed, epoch, wanted)
+        index, failed = wanted, READABLE
+        for _ in range(ATTEMPTS):
+            try:
+                return {**self.sample(index, generator), "failed": torch.tensor(failed)}
+            except VideoError:
+                if self.on_error == "raise":
+                    raise
+                failed = wanted
+                if self.on_error == "skip" or not self.training:
+                    break
+                index = self._another_of_its_class(index, generator)
+        return {"failed": torch.tensor(failed)}
+
+    def sample(self, index: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """One video's clip or views, its label and its place.
+
+        Raises:
+            VideoError: when the file cannot be read.
+        """
+        with open_video(self.annotations.path(index), frame_rate=self.frame_rate) as reader:
+            first, count = _span_frames(self.annotations.span(index), reader.frame_count, reader.fps)
+            if self.training:
+                chosen = sample_indices(self.spec, count, reader.fps, generator=generator)[0]
+                clip = self.transform(reader.frames([first + i for i in chosen]), self.spec, generator)
+            else:
+                clip = self._views(reader, first, count)
+        return {"clip": clip, "label": self.annotations.labels[index], "index": torch.tensor(index)}
+
+    def _views(self, reader: VideoReader | FrameFolder, first: int, count: int) -> Tensor:
+        clips = sample_indices(self.spec, count, reader.fps, clips=self.views.clips)
+        frames = reader.frames([first + i for clip in clips for i in clip])
+        return make_views(frames.unflatten(0, (len(clips), -1)), self.spec, self.views)
+
+    def _another_of_its_class(self, index: int, generator: torch.Generator) -> int:
+        labels = self.annotations.labels
+        same = (labels == labels[index]) if labels.dim() == 1 else (labels == labels[index]).all(dim=1)
+        others = torch.nonzero(same).flatten()
+        return int(others[torch.randint(len(others), (), generator=generator)])
+
+
+def sample_generator(seed: int, epoch: int, index: int) -> torch.Generator:
+    """The randomness of one sample, the same in every process."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 1_000_000_007 % 2**61 + index)
+
+
+def _span_frames(span: tuple[float, float | None] | None, count: int, fps: float) -> tuple[int, int]:
+    """First frame and number of frames of a span in seconds, at least one frame and inside the file."""
+    if span is None:
+        return 0, count
+    start, end = span
+    first = min(int(start * fps), count - 1)
+    last = count if end is None else min(max(round(end * fps), first + 1), count)
+    return first, last - first
+
+
+def collate(samples: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """A batch of the readable samples; ``failed`` lists the places of those that were not.
+
+    A batch without any readable sample has ``clip`` and ``label`` of length 0.
+    """
+    failed = torch.stack([sample["failed"] for sample in samples])
+    good = [sample for sample in samples if "clip" in sample]
+    batch = {key: torch.stack([sample[key] for sample in good]) for key in ("clip", "label", "index") if good}
+    if not good:
+        batch = {"clip": torch.empty(0), "label": torch.empty(0, dtype=torch.int64), "index": torch.empty(0)}
+    return {**batch, "failed": failed[failed != READABLE]}
