@@ -4,6 +4,9 @@ from collections.abc import Callable
 from functools import partial
 
 from videozoo.backbones.base import Backbone
+from videozoo.backbones.bn_inception import bn_inception
+from videozoo.backbones.inception_resnet import inception_resnet_v2
+from videozoo.backbones.mobilenet import tsm_mobilenet_v2
 from videozoo.backbones.resnet import tsm_resnet, tsm_resnet10_tiny, tsn_resnet
 from videozoo.backbones.x3d import x3d
 
@@ -17,6 +20,9 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "tsm_resnet50": partial(tsm_resnet, depth=50),
     "tsm_resnet101": partial(tsm_resnet, depth=101),
     "tsm_resnet10_tiny": tsm_resnet10_tiny,
+    "tsm_mobilenet_v2": tsm_mobilenet_v2,
+    "bn_inception": bn_inception,
+    "inception_resnet_v2": inception_resnet_v2,
     "x3d_xs": partial(x3d, variant="xs"),
     "x3d_s": partial(x3d, variant="s"),
     "x3d_m": partial(x3d, variant="m"),

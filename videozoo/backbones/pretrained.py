@@ -5,7 +5,7 @@ from pathlib import Path
 import timm
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from videozoo.backbones.base import Backbone, adapt_first_convolution, inflate_input_channels
 from videozoo.errors import CheckpointError, SettingError
@@ -48,10 +48,11 @@ def is_file(pretrained: str) -> bool:
 
 
 def start_from(backbone: Backbone, pretrained: str | None, *, by_timm: bool = False) -> None:
-    """Load a file written by this package, of this backbone or of a network around it.
+    """Load a safetensors file of this package: of this backbone, or of a whole network around it.
 
-    ``by_timm``: whatever is not a file was already loaded into the body by timm. The classifier stays fresh where its shape differs; the first convolution is adapted by cross-modality averaging
-    where its input channels differ. Everything else must fit, or CheckpointError says what does not.
+    The classifier stays fresh where its shape differs, the first convolution is adapted by cross-modality averaging
+    where its input channels differ; anything else that does not fit raises CheckpointError. ``by_timm`` says that what
+    is not a file has been loaded already.
     """
     if pretrained is None or (by_timm and not is_file(pretrained)):
         return
@@ -64,17 +65,22 @@ def start_from(backbone: Backbone, pretrained: str | None, *, by_timm: bool = Fa
     if any(key.startswith("backbone.") for key in state):
         state = {key.removeprefix("backbone."): value for key, value in state.items() if key.startswith("backbone.")}
     own = backbone.state_dict()
-    for key, value in state.items():
-        if key not in own or value.shape == own[key].shape:
-            continue
-        if key.startswith("stem.") and value.dim() > 1:
-            state[key] = inflate_input_channels(value, own[key].shape[1])
-        elif key.startswith("head.classifier."):
-            state[key] = own[key]
+    state = {key: _fitted(key, value, own[key]) if key in own else value for key, value in state.items()}
     try:
         backbone.load_state_dict(state)
     except RuntimeError as error:
         raise CheckpointError(f"{pretrained}: {' '.join(str(error).split())[:300]}") from error
+
+
+def _fitted(key: str, value: Tensor, own: Tensor) -> Tensor:
+    """The stored tensor, or what takes its place in a network for other classes or input channels."""
+    if value.shape == own.shape:
+        return value
+    if key.startswith("head.classifier."):
+        return own
+    if key.startswith("stem.") and value.dim() == own.dim() > 1 and value.shape[0] == own.shape[0]:
+        return inflate_input_channels(value, own.shape[1])
+    return value
 
 
 def adapt_input(module: nn.Module, channels: int) -> None:

@@ -3,7 +3,9 @@
 import operator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
+from pytorchvideo.models.resnet import BottleneckBlock
 from pytorchvideo.models.x3d import create_x3d
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -38,7 +40,7 @@ class X3DHead(nn.Module):
     shrinks to the clip. Shape: (B, T, C, H, W) -> (B, T', K) with T' = max(T - window frames, 0) + 1.
     """
 
-    def __init__(self, parts: nn.Module, window: tuple[int, int, int]) -> None:
+    def __init__(self, parts: Any, window: tuple[int, int, int]) -> None:
         super().__init__()
         self.window = window
         self.pre_conv = parts.pool.pre_conv
@@ -77,8 +79,11 @@ class X3DShape:
 class X3D(Backbone):
     """A network by pytorchvideo in the parts of the backbone contract, without its softmax.
 
-    Its swish keeps a copy for a backward pass that today's torch no longer has; torch's own SiLU is the same function.
+    Its swish is replaced by the same function of torch, SiLU, which works in place. Fresh weights are drawn as
+    PySlowFast draws them for training X3D: residual branches start at zero.
     """
+
+    head: X3DHead
 
     def __init__(
         self, num_classes: int, shape: X3DShape, *, clip_spec: ClipSpec, in_channels: int = 3, dropout: float = 0.5
@@ -111,11 +116,23 @@ class X3D(Backbone):
             self.channels.append([block.branch2.conv_c.out_channels for block in stage.res_blocks])
         grid = -(-clip_spec.size // (16 * shape.first_stride))
         self.head = X3DHead(head, (clip_spec.frames, grid, grid))
+        self.apply(_draw)
+        nn.init.normal_(self.head.classifier.weight, std=0.01)
 
     @property
     def classifier(self) -> nn.Linear:
         """The layer whose rows are the classes."""
         return self.head.classifier
+
+
+def _draw(module: nn.Module) -> None:
+    """Fresh weights of one module."""
+    if isinstance(module, nn.Conv3d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    elif isinstance(module, BottleneckBlock):
+        nn.init.zeros_(module.norm_c.weight)
+    elif isinstance(module, nn.Linear):
+        nn.init.zeros_(module.bias)
 
 
 def _spec(frames: int, stride: int, size: int, resize: int) -> ClipSpec:
