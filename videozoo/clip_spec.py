@@ -12,7 +12,7 @@ where a video has several; ``index`` (B,) the videos' places in their list.
 """
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from videozoo.errors import SettingError
 
@@ -23,6 +23,9 @@ Average = Literal["scores", "probabilities"]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+# How the manifest's schema reads these two classes: an unknown field or a converted type is an error.
+_SCHEMA = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+
 
 @dataclass(frozen=True)
 class Views:
@@ -32,6 +35,8 @@ class Views:
     ``size`` (pixels) and ``frames`` replace those of the ClipSpec where a protocol tests at another resolution or
     length.
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _SCHEMA
 
     clips: int = 1
     crops: Literal[1, 3, 10] = 1
@@ -61,6 +66,8 @@ class ClipSpec:
     ``resize`` is the short side in pixels before a square of ``size`` is cut. Pixels in 0..255 are divided by
     255 / ``value_range``, reordered to ``channel_order``, then ``mean`` and ``std`` are applied per channel.
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _SCHEMA
 
     frames: int
     size: int
