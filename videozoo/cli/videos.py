@@ -5,11 +5,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from videozoo.data.video_files import SUFFIXES, find_video_files
 from videozoo.errors import SettingError
-
-SUFFIXES = {
-    ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv", ".3gp",
-}  # fmt: skip
 
 
 def find_videos(arguments: Sequence[str]) -> list[str]:
@@ -30,7 +27,7 @@ def _expand(argument: str) -> Iterator[str]:
     if argument == "-":
         yield from (line.strip() for line in sys.stdin if line.strip())
     elif Path(argument).is_dir():
-        found = sorted(p for p in Path(argument).rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        found = find_video_files(Path(argument))
         if not found:
             raise SettingError(f"{argument}: no videos in this folder (looked for {' '.join(sorted(SUFFIXES))})")
         yield from map(str, found)

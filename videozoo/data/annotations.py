@@ -19,7 +19,7 @@ class Annotations:
     """Videos (paths below ``root``), their labels, and where in the file they lie.
 
     ``labels`` is (N,) class numbers, -1 for none, or (N, K) zeros and ones where a video has several. ``spans`` is
-    (N, 2) start and end in seconds, end not a number for "to the last frame"; None when every file is one video.
+    (N, 2) start and end in seconds, infinite for "to the last frame"; None when every file is one video.
     Columns are tensors, which loader workers share without a copy.
     """
 
@@ -69,12 +69,12 @@ class Annotations:
         """The file of one video."""
         return self.root / self.relative(index)
 
-    def span(self, index: int) -> tuple[float, float | None] | None:
+    def span(self, index: int) -> tuple[float, float] | None:
         """Start and end of one video in its file (seconds), None for all of it."""
         if self.spans is None:
             return None
         start, end = self.spans[index].tolist()
-        return start, None if end != end else end
+        return start, end
 
     def select(self, indices: Sequence[int] | Tensor) -> "Annotations":
         """The same list with these videos only, in this order."""

@@ -112,14 +112,14 @@ def sample_generator(seed: int, epoch: int, index: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 1_000_000_007 % 2**61 + index)
 
 
-def _span_frames(span: tuple[float, float | None] | None, count: int, fps: float) -> tuple[int, int]:
+def _span_frames(span: tuple[float, float] | None, count: int, fps: float) -> tuple[int, int]:
     """First frame and number of frames of a span in seconds, at least one frame and inside the file."""
     if span is None:
         return 0, count
     start, end = span
     first = min(int(start * fps), count - 1)
-    last = count if end is None else min(max(round(end * fps), first + 1), count)
-    return first, last - first
+    last = max(min(end * fps, count), first + 1)
+    return first, round(last) - first
 
 
 def collate(samples: list[dict[str, Tensor]]) -> dict[str, Tensor]:

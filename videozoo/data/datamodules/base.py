@@ -1,0 +1,163 @@
+"""What every data set of videos shares: parts, loaders, and a report of what is missing or broken."""
+
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, distributed
+
+from videozoo.clip_spec import ClipSpec, Views
+from videozoo.data.annotations import Annotations
+from videozoo.data.dataset import OnError, Transform, VideoDataset
+from videozoo.data.loader import ResumableLoader
+from videozoo.data.sampler import EpochSampler, balancing_weights
+from videozoo.data.transforms import train_transform
+from videozoo.errors import AnnotationError, SettingError
+
+Part = Literal["train", "val", "test"]
+
+
+class VideoDataModule(pl.LightningDataModule):
+    """Loaders over the parts of a data set; a subclass says in ``annotations`` which videos a part has.
+
+    Batches are dicts with ``clip``, ``label``, ``index`` (see videozoo.clip_spec) and ``failed``, the places of videos
+    that could not be read. Validation sees one centre view, the test ``test_views``. ``balance`` draws rare classes as
+    often as common ones.
+    """
+
+    frame_rate = 12.0  # of a video stored as pictures, frames a second
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        clip_spec: ClipSpec,
+        batch_size: int = 8,
+        num_workers: int = 0,
+        seed: int = 0,
+        on_error: OnError = "replace",
+        balance: bool = False,
+        test_views: Views | None = None,
+        transform: Transform = train_transform,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1 or num_workers < 0:
+            raise SettingError(f"batch_size {batch_size} must be at least 1, num_workers {num_workers} at least 0")
+        self.root = Path(root)
+        self.clip_spec = clip_spec
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.on_error: OnError = on_error
+        self.balance = balance
+        self.test_views = test_views or clip_spec.views
+        self.transform = transform
+        self.bad_videos: Counter[str] = Counter()
+        self._datasets: dict[Part, VideoDataset] = {}
+
+    def annotations(self, part: Part) -> Annotations:
+        """The videos of one part."""
+        raise NotImplementedError(f"{type(self).__name__} does not say which videos a part has")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the labels."""
+        return self.annotations("train").classes
+
+    def dataset(self, part: Part) -> VideoDataset:
+        """One part's videos that are on disk; those that are not are counted in a warning.
+
+        Raises:
+            AnnotationError: when none of the part's videos is on disk.
+        """
+        if part not in self._datasets:
+            listed = self.annotations(part)
+            self._datasets[part] = VideoDataset(
+                only_present(listed, f"{type(self).__name__} {part}"),
+                self.clip_spec,
+                training=part == "train",
+                views=self.test_views if part == "test" else None,
+                on_error=self.on_error,
+                seed=self.seed,
+                transform=self.transform,
+                frame_rate=self.frame_rate,
+            )
+        return self._datasets[part]
+
+    def loader(self, part: Part) -> ResumableLoader:
+        """A loader over one part, split over the processes of a distributed run."""
+        dataset = self.dataset(part)
+        training = part == "train"
+        weights = None
+        if training and self.balance:
+            weights = balancing_weights(dataset.annotations.labels, len(dataset.annotations.classes))
+        ranks, rank = (
+            (distributed.get_world_size(), distributed.get_rank())
+            if distributed.is_available() and distributed.is_initialized()
+            else (1, 0)
+        )
+        sampler = EpochSampler(
+            dataset, shuffle=training, seed=self.seed, weights=weights, num_replicas=ranks, rank=rank
+        )
+        return ResumableLoader(
+            sampler,
+            batch_size=self.batch_size,
+            drop_last=training and len(sampler) > self.batch_size,
+            num_workers=self.num_workers,
+            persistent_workers=False,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Random clips, shuffled anew each epoch."""
+        return self.loader("train")
+
+    def val_dataloader(self) -> ResumableLoader:
+        """One centre view of every video."""
+        return self.loader("val")
+
+    def test_dataloader(self) -> ResumableLoader:
+        """All views of every video."""
+        return self.loader("test")
+
+    def on_before_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
+        """Count the videos that a batch could not read; they are reported when the epoch ends."""
+        part = self._part_now()
+        for index in batch.pop("failed").tolist() if "failed" in batch else ():
+            self.bad_videos[str(self.dataset(part).annotations.path(index))] += 1
+        return batch
+
+    def _part_now(self) -> Part:
+        state: Any = getattr(self.trainer, "state", None)
+        stage = str(getattr(state, "stage", "train"))
+        if "test" in stage:
+            return "test"
+        return "val" if "val" in stage or "sanity" in stage else "train"
+
+    def report_bad_videos(self) -> None:
+        """Name, once, the videos that could not be read since the last report."""
+        if self.bad_videos:
+            names = ", ".join(sorted(self.bad_videos)[:20])
+            more = f" and {len(self.bad_videos) - 20} more" if len(self.bad_videos) > 20 else ""
+            warnings.warn(f"{len(self.bad_videos)} videos could not be read: {names}{more}", stacklevel=2)
+            self.bad_videos.clear()
+
+
+def only_present(listed: Annotations, name: str) -> Annotations:
+    """The videos of a list that are on disk.
+
+    Raises:
+        AnnotationError: when there are none.
+    """
+    absent = listed.missing()
+    if not absent:
+        return listed
+    first = listed.path(absent[0])
+    if len(absent) == len(listed):
+        raise AnnotationError(f"{name}: none of its {len(listed)} videos is on disk (the first would be {first})")
+    warnings.warn(f"{name}: {len(absent)} of {len(listed)} videos are not on disk, first {first}", stacklevel=3)
+    gone = set(absent)
+    return listed.select([index for index in range(len(listed)) if index not in gone])

@@ -1,0 +1,170 @@
+"""Anyone's own videos: a folder per class, or lists of paths and labels."""
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from videozoo.data.annotations import Annotations, class_number, read_lines
+from videozoo.data.datamodules.base import Part, VideoDataModule
+from videozoo.data.video_files import SUFFIXES, find_video_files
+from videozoo.errors import AnnotationError, SettingError
+
+# Names under which people keep the parts, the usual one first.
+PART_FOLDERS: dict[Part, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "val": ("val", "validation", "validate", "valid"),
+    "test": ("test", "testing"),
+}
+COLUMNS = ("path", "label", "start", "end")
+WHOLE_FILE = (0.0, math.inf)  # seconds
+
+
+class VideoFolder(VideoDataModule):
+    """Videos below ``root``, by folder or by list.
+
+    Without lists: ``root/train/CLASS/video`` and so on if such folders exist, else ``root/CLASS/video``, from which a
+    ``holdout`` share of every class is kept for validation, the same one for the same seed. With lists (``train``,
+    ``val``, ``test``; csv, tsv or text): a line is ``path label``, or ``path label start end`` with seconds, under an
+    optional header that names the columns. Labels are class names; numbers are places in ``classes`` where that is
+    given. A part without videos is served from the one before it (test from val).
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        train: str | Path | None = None,
+        val: str | Path | None = None,
+        test: str | Path | None = None,
+        classes: Sequence[str] | None = None,
+        holdout: float = 0.2,
+        **settings: Any,
+    ) -> None:
+        super().__init__(root, **settings)
+        if not 0 <= holdout < 1:
+            raise SettingError(f"holdout {holdout}: must be at least 0 and below 1")
+        if not self.root.is_dir():
+            raise AnnotationError(f"{self.root}: no such folder of videos")
+        self.lists: dict[Part, Path | None] = {
+            "train": None if train is None else Path(train),
+            "val": None if val is None else Path(val),
+            "test": None if test is None else Path(test),
+        }
+        self.holdout = holdout
+        self._classes = None if classes is None else tuple(classes)
+        self._parts: dict[Part, Annotations] = {}
+
+    def annotations(self, part: Part) -> Annotations:
+        """The videos of one part."""
+        if not self._parts:
+            self._parts = self._read_lists() if self.lists["train"] else self._read_folders()
+        return self._parts[part]
+
+    def _read_lists(self) -> dict[Part, Annotations]:
+        rows = {part: list(_list_rows(path)) for part, path in self.lists.items() if path is not None}
+        classes = self._classes or tuple(sorted({label for part in rows.values() for _, _, label, _ in part}))
+        numbers = {name: number for number, name in enumerate(classes)}
+        if self._classes is not None:
+            numbers |= {str(number): number for number in range(len(classes))}
+        read: dict[Part, Annotations] = {}
+        for part, lines in rows.items():
+            file = self.lists[part]
+            assert file is not None
+            labels = [class_number(label, numbers, file, line) for line, _, label, _ in lines]
+            spans = [span for _, _, _, span in lines]
+            whole = all(span == WHOLE_FILE for span in spans)
+            read[part] = Annotations.build(
+                self.root,
+                classes,
+                (path for _, path, _, _ in lines),
+                labels,
+                None if whole else spans,
+            )
+        return self._complete(read)
+
+    def _read_folders(self) -> dict[Part, Annotations]:
+        folders = {
+            part: next((self.root / name for name in names if (self.root / name).is_dir()), None)
+            for part, names in PART_FOLDERS.items()
+        }
+        if folders["train"] is None:
+            return self._complete({"train": self._read_class_folders(self.root, self._classes)})
+        classes = self._classes or _class_names(folders["train"])
+        read = {part: self._read_class_folders(folder, classes) for part, folder in folders.items() if folder}
+        return self._complete(read)
+
+    def _read_class_folders(self, folder: Path, classes: Sequence[str] | None) -> Annotations:
+        classes = classes or _class_names(folder)
+        videos = [(path, number) for number, name in enumerate(classes) for path in find_video_files(folder / name)]
+        if not videos:
+            raise AnnotationError(f"{folder}: no videos in its class folders (looked for {' '.join(sorted(SUFFIXES))})")
+        unknown = sorted({p.name for p in folder.iterdir() if p.is_dir()} - set(classes))
+        if unknown:
+            raise AnnotationError(f"{folder}: class folder {unknown[0]!r} is not among the {len(classes)} classes")
+        paths = (str(path.relative_to(self.root)) for path, _ in videos)
+        return Annotations.build(self.root, classes, paths, [number for _, number in videos])
+
+    def _complete(self, read: dict[Part, Annotations]) -> dict[Part, Annotations]:
+        """Fill absent parts: validation from the test part or a hold-out of training, test from validation."""
+        if "val" not in read and "test" in read:
+            read["val"] = read["test"]
+        if "val" not in read:
+            kept, held = stratified_holdout(read["train"].labels, self.holdout, self.seed)
+            read["train"], read["val"] = read["train"].select(kept), read["train"].select(held)
+        read.setdefault("test", read["val"])
+        return read
+
+
+def stratified_holdout(labels: torch.Tensor, share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Places kept and held out: ``share`` of every class (rounded, at least one where a class has two or more)."""
+    generator = torch.Generator().manual_seed(seed)
+    kept: list[int] = []
+    held: list[int] = []
+    for label in labels.unique().tolist():
+        places = torch.nonzero(labels == label).flatten()
+        places = places[torch.randperm(len(places), generator=generator)].tolist()
+        count = min(max(round(share * len(places)), 1 if share else 0), len(places) - 1)
+        held += places[:count]
+        kept += places[count:]
+    return sorted(kept), sorted(held)
+
+
+def _class_names(folder: Path) -> tuple[str, ...]:
+    names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
+    if not names:
+        raise AnnotationError(f"{folder}: no class folders; videos belong in {folder}/CLASS/")
+    return names
+
+
+def _list_rows(path: Path) -> Iterator[tuple[int, str, str, tuple[float, float]]]:
+    """Line number, path, label and span of every line of a list."""
+    lines = read_lines(path)
+    delimiter = {".csv": ",", ".tsv": "\t"}.get(path.suffix.lower(), " ")
+    columns: Sequence[str] = COLUMNS
+    for number, row in enumerate(csv.reader(lines, delimiter=delimiter, skipinitialspace=True), start=1):
+        row = [cell for cell in row if cell] if delimiter == " " else row
+        if not row:
+            continue
+        if number == 1 and {"path", "label"} <= {cell.strip().lower() for cell in row}:
+            columns = [cell.strip().lower() for cell in row]
+            continue
+        cells = dict(zip(columns, (cell.strip() for cell in row), strict=False))
+        if not cells.get("path") or not cells.get("label"):
+            raise AnnotationError(f"{path}, line {number}: expected path, label[, start, end], found {row}")
+        yield number, cells["path"], cells["label"], _span(cells, path, number)
+
+
+def _span(cells: dict[str, str], path: Path, line: int) -> tuple[float, float]:
+    """Start and end in seconds."""
+    try:
+        start = float(cells.get("start") or 0)
+        end = float(cells.get("end") or math.inf)
+    except ValueError as error:
+        raise AnnotationError(f"{path}, line {line}: start and end must be seconds ({error})") from error
+    if not 0 <= start < end:
+        raise AnnotationError(f"{path}, line {line}: the span {start} to {end} seconds is empty or negative")
+    return start, end
