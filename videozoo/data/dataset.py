@@ -10,8 +10,7 @@ from torch.utils.data import Dataset
 
 from videozoo.clip_spec import ClipSpec, Views
 from videozoo.data.annotations import Annotations
-from videozoo.data.decoding import VideoReader
-from videozoo.data.frame_folder import FrameFolder
+from videozoo.data.frame_source import FrameSource, open_video
 from videozoo.data.sampling import sample_indices
 from videozoo.data.transforms import train_transform
 from videozoo.data.transforms import views as make_views
@@ -21,11 +20,6 @@ OnError = Literal["skip", "replace", "raise"]
 Transform = Callable[[Tensor, ClipSpec, torch.Generator], Tensor]
 ATTEMPTS = 8  # replacements tried for one bad video before its place in the batch stays empty
 READABLE = -1  # in ``failed`` of a sample: the video that was asked for is there
-
-
-def open_video(path: Path, *, frame_rate: float = 12.0) -> VideoReader | FrameFolder:
-    """A reader for a video file, or for a folder of pictures shown at ``frame_rate``."""
-    return FrameFolder(path, fps=frame_rate) if path.is_dir() else VideoReader(path)
 
 
 class VideoDataset(Dataset[dict[str, Tensor]]):
@@ -48,7 +42,7 @@ class VideoDataset(Dataset[dict[str, Tensor]]):
         on_error: OnError = "replace",
         seed: int = 0,
         transform: Transform = train_transform,
-        frame_rate: float = 12.0,
+        opener: Callable[[Path], FrameSource] = open_video,
     ) -> None:
         if on_error not in ("skip", "replace", "raise"):
             raise SettingError(f"on_error {on_error!r}: allowed are skip, replace, raise")
@@ -59,7 +53,7 @@ class VideoDataset(Dataset[dict[str, Tensor]]):
         self.on_error = on_error
         self.seed = seed
         self.transform = transform
-        self.frame_rate = frame_rate
+        self.opener = opener
 
     def __len__(self) -> int:
         return len(self.annotations)
@@ -86,7 +80,7 @@ class VideoDataset(Dataset[dict[str, Tensor]]):
         Raises:
             VideoError: when the file cannot be read.
         """
-        with open_video(self.annotations.path(index), frame_rate=self.frame_rate) as reader:
+        with self.opener(self.annotations.path(index)) as reader:
             first, count = _span_frames(self.annotations.span(index), reader.frame_count, reader.fps)
             if self.training:
                 chosen = sample_indices(self.spec, count, reader.fps, generator=generator)[0]
@@ -95,7 +89,7 @@ class VideoDataset(Dataset[dict[str, Tensor]]):
                 clip = self._views(reader, first, count)
         return {"clip": clip, "label": self.annotations.labels[index], "index": torch.tensor(index)}
 
-    def _views(self, reader: VideoReader | FrameFolder, first: int, count: int) -> Tensor:
+    def _views(self, reader: FrameSource, first: int, count: int) -> Tensor:
         clips = sample_indices(self.spec, count, reader.fps, clips=self.views.clips)
         frames = reader.frames([first + i for clip in clips for i in clip])
         return make_views(frames.unflatten(0, (len(clips), -1)), self.spec, self.views)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +13,9 @@ from torch import Tensor, distributed
 from videozoo.clip_spec import ClipSpec, Views
 from videozoo.data.annotations import Annotations
 from videozoo.data.dataset import OnError, Transform, VideoDataset
+from videozoo.data.frame_source import open_video
 from videozoo.data.loader import ResumableLoader
+from videozoo.data.memory import VideoMemory
 from videozoo.data.sampler import EpochSampler, balancing_weights
 from videozoo.data.transforms import train_transform
 from videozoo.errors import AnnotationError, SettingError
@@ -25,7 +28,7 @@ class VideoDataModule(pl.LightningDataModule):
 
     Batches are dicts with ``clip``, ``label``, ``index`` (see videozoo.clip_spec) and ``failed``, the places of videos
     that could not be read. Validation sees one centre view, the test ``test_views``. ``balance`` draws rare classes as
-    often as common ones.
+    often as common ones. ``in_memory`` keeps all videos, decoded and resized, in this process.
     """
 
     frame_rate = 12.0  # of a video stored as pictures, frames a second
@@ -42,6 +45,7 @@ class VideoDataModule(pl.LightningDataModule):
         balance: bool = False,
         test_views: Views | None = None,
         transform: Transform = train_transform,
+        in_memory: bool = False,
     ) -> None:
         super().__init__()
         if batch_size < 1 or num_workers < 0:
@@ -55,6 +59,7 @@ class VideoDataModule(pl.LightningDataModule):
         self.balance = balance
         self.test_views = test_views or clip_spec.views
         self.transform = transform
+        self.opener = VideoMemory(clip_spec) if in_memory else partial(open_video, frame_rate=self.frame_rate)
         self.bad_videos: Counter[str] = Counter()
         self._datasets: dict[Part, VideoDataset] = {}
 
@@ -83,7 +88,7 @@ class VideoDataModule(pl.LightningDataModule):
                 on_error=self.on_error,
                 seed=self.seed,
                 transform=self.transform,
-                frame_rate=self.frame_rate,
+                opener=self.opener,
             )
         return self._datasets[part]
 
