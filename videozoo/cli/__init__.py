@@ -20,6 +20,7 @@ VERBS: dict[tuple[str, ...], str] = {
     ("bench", "predict"): "bench_predict",
     ("demo",): "demo",
     ("predict",): "predict",
+    ("reproduce",): "reproduce",
 }
 
 

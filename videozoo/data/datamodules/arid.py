@@ -21,6 +21,8 @@ class ARID(VideoDataModule):
     0..1, the usual first step on this set). The official test part is the validation list. Videos stay in memory.
     """
 
+    labels = ("Jump", "Run", "Sit", "Stand", "Turn", "Walk")  # of the six-class subset
+
     def __init__(self, root: str | Path, *, gamma: float = 3.0, **settings: Any) -> None:
         super().__init__(root, **settings)
         if gamma <= 0:

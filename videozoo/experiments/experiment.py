@@ -1,0 +1,90 @@
+"""What is compared: an experiment read from its YAML file in videozoo/recipes/experiments."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from videozoo.errors import SettingError, UnknownNameError
+
+FOLDER = Path(str(files("videozoo"))) / "recipes" / "experiments"
+
+
+class Strict(BaseModel):
+    """Base: unknown fields are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DigitData(Strict):
+    """Moving digits, made on the spot; see videozoo.data.digit_set."""
+
+    name: Literal["moving_digits"]
+    train_videos: int = 800
+    test_videos: int = 400
+    size: int = 64
+    seed: int = 0
+    mnist: bool = False  # needs --mnist; else drawn digits
+    backgrounds: bool = False  # needs --backgrounds; else drawn textures
+
+
+class AridData(Strict):
+    """ARID by its official lists; needs --arid. ``resize`` is the short side kept in memory, in pixels."""
+
+    name: Literal["arid"]
+    gamma: float = 3.0
+
+
+Data = Annotated[DigitData | AridData, Field(discriminator="name")]
+
+
+class Variant(Strict):
+    """One row of the table: an architecture, its hyperparameters, and what it changes in the clip."""
+
+    arch: str
+    hyperparameters: dict[str, Any] = {}
+    clip: dict[str, Any] = {}
+
+
+class Experiment(Strict):
+    """Everything a run needs: the same data, budget and seeds for every variant.
+
+    ``clip`` changes fields of every variant's ClipSpec (frames, size, resize ...); ``reported`` quotes the paper's
+    figures for the same rows, in percent, with ``source``.
+    """
+
+    title: str
+    data: Data
+    epochs: int
+    batch_size: int = 16
+    optimization: dict[str, Any] = {}
+    clip: dict[str, Any] = {}
+    seeds: tuple[int, ...] = (1, 2, 3)
+    variants: dict[str, Variant]
+    reported: dict[str, float | str] = {}
+    source: str = ""
+
+
+def list_experiments() -> list[str]:
+    """Names of the experiments that come with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def read_experiment(name: str) -> Experiment:
+    """An experiment by its name, or by the path of a YAML file.
+
+    Raises:
+        UnknownNameError: when there is none of that name.
+        SettingError: when the file breaks the schema; the text names file and field.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        raise UnknownNameError("experiment", name, list_experiments())
+    try:
+        return TypeAdapter(Experiment).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValidationError, yaml.YAMLError) as error:
+        detail = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        place = ".".join(map(str, detail["loc"]))
+        raise SettingError(f"{path}, {place}: {' '.join(str(detail['msg']).split())}") from error
