@@ -56,6 +56,7 @@ class Backbone(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.stem = nn.Identity()  # registered in the order of the forward pass: the first convolution comes first
         self.stages = nn.ModuleList()
 
     @property

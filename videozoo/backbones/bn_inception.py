@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from videozoo.backbones.base import Backbone, FrameWise
 from videozoo.backbones.heads import FrameHead
@@ -57,6 +58,18 @@ def convolution(in_channels: int, channels: int, kernel: int, *, stride: int = 1
     return nn.Sequential(OrderedDict(conv=conv, bn=nn.BatchNorm2d(channels), relu=nn.ReLU(inplace=True)))
 
 
+class HalvingPool(nn.Module):
+    """Max pooling beside convolutions of stride 2: Caffe's on even grids, as large as theirs on odd ones too.
+
+    Caffe's rounding gives (n - 1) / 2 places on an odd grid of n, one less than its convolutions, which cannot be
+    joined; there the windows are centred where the convolutions' are. Shape: (N, C, H, W) -> (N, C, H / 2, W / 2).
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        return F.max_pool2d(images, 3, 2, padding=(height % 2, width % 2), ceil_mode=True)
+
+
 class InceptionBlock(nn.Module):
     """Parallel 1x1, 3x3, double 3x3 and pooling branches, joined along the channels.
 
@@ -85,7 +98,7 @@ class InceptionBlock(nn.Module):
             pool = nn.MaxPool2d(3, 1, 1) if widths.pooling == "max" else nn.AvgPool2d(3, 1, 1)
             self.branches["pool"] = nn.Sequential(pool, convolution(in_channels, widths.pool, 1))
         else:
-            self.branches["pool"] = nn.MaxPool2d(3, 2, ceil_mode=True)
+            self.branches["pool"] = HalvingPool()
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.cat([branch(images) for branch in self.branches.values()], dim=1)

@@ -85,9 +85,9 @@ def _fitted(key: str, value: Tensor, own: Tensor) -> Tensor:
 
 def adapt_input(module: nn.Module, channels: int) -> None:
     """Replace the first convolution, in the order of definition, by one for ``channels`` input channels."""
-    for parent in module.modules():
-        for name, child in parent.named_children():
-            if isinstance(child, nn.Conv2d | nn.Conv3d):
-                setattr(parent, name, adapt_first_convolution(child, channels))
-                return
+    for path, part in module.named_modules():
+        if isinstance(part, nn.Conv2d | nn.Conv3d):
+            parent, _, name = path.rpartition(".")
+            setattr(module.get_submodule(parent), name, adapt_first_convolution(part, channels))
+            return
     raise TypeError(f"{type(module).__name__} has no convolution")
