@@ -55,6 +55,7 @@ class ActionRecognizer(pl.LightningModule):
         self.multilabel = multilabel
         self.optimization = optimization or Optimization()
         self.labels: tuple[str, ...] = tuple(f"class {k}" for k in range(num_classes))
+        self.checkpoint: Any = None  # the manifest row that the weights came from, where they did
         self.val_metrics = build_metrics(num_classes, multilabel=multilabel).clone(prefix="val/")
         self.test_metrics = self.val_metrics.clone(prefix="test/")
 
