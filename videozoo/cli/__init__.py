@@ -19,8 +19,10 @@ from videozoo.errors import VideozooError
 VERBS: dict[tuple[str, ...], str] = {
     ("bench", "predict"): "bench_predict",
     ("demo",): "demo",
+    ("make-digits",): "make_digits",
     ("predict",): "predict",
     ("reproduce",): "reproduce",
+    ("train-digits",): "train_digits",
 }
 
 

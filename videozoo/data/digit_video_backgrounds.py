@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from videozoo.data.decoding import VideoReader
 from videozoo.data.digit_glyphs import Part
 from videozoo.data.digit_textures import BRIGHTEST
+from videozoo.data.video_files import find_video_files
 from videozoo.errors import SettingError
 
-SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"}
 TEST_SHARE = 4  # the last of this many equal parts of the sorted list of videos is the test part's
 
 
@@ -28,8 +28,10 @@ class VideoBackgrounds:
     """
 
     def __init__(self, source: str | Path, part: Part) -> None:
-        found = Path(source).rglob("*") if Path(source).is_dir() else map(Path, glob.glob(str(source), recursive=True))
-        files = sorted(file for file in found if file.suffix.lower() in SUFFIXES and file.is_file())
+        if Path(source).is_dir():
+            files = find_video_files(Path(source))
+        else:
+            files = sorted(path for path in map(Path, glob.glob(str(source), recursive=True)) if path.is_file())
         if len(files) < 2:
             raise SettingError(f"{source}: {len(files)} background videos; at least 2 are needed, one for each part")
         first_of_test = min(len(files) - 1, -(-len(files) * (TEST_SHARE - 1) // TEST_SHARE))

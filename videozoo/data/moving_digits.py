@@ -138,7 +138,7 @@ def _move_digit(
     side = round(DIGIT_SIZE * size / REFERENCE_SIZE)
     room = size - side
     speed = min(rng.uniform(*SPEED) * size / REFERENCE_SIZE, room / (frames - 1))
-    ink = digits(int(choice[rng.integers(len(choice))]), side, rng)
+    ink = digits(choice[int(rng.integers(len(choice)))], side, rng)
     # Uniform over all places where the whole way fits: where a digit is tells nothing, only how it moves does.
     travel = np.array(direction) * speed * (frames - 1)
     start = rng.uniform(np.maximum(0, -travel), room - np.maximum(0, travel))

@@ -1,0 +1,123 @@
+"""A moving-digits set as settings, and its videos as clips for a network."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms.v2 import functional as TF
+
+from videozoo.clip_spec import ClipSpec
+from videozoo.data.dataset import READABLE, sample_generator
+from videozoo.data.digit_glyphs import Glyphs, Part
+from videozoo.data.digit_textures import Textures
+from videozoo.data.digit_video_backgrounds import VideoBackgrounds
+from videozoo.data.mnist import MnistDigits
+from videozoo.data.moving_digits import (
+    REFERENCE_SIZE,
+    BackgroundSource,
+    DigitSource,
+    DigitVideo,
+    check_video_settings,
+    make_video,
+)
+from videozoo.data.sampling import sample_indices
+from videozoo.data.transforms import normalise
+from videozoo.errors import SettingError
+
+FPS = 16.0
+
+
+@dataclass(frozen=True)
+class DigitSet:
+    """One part of a moving-digits set: its video ``index`` is the same on every call and in every process.
+
+    ``mnist`` is a folder with the idx files, ``backgrounds`` a folder or glob pattern of videos; without them digits
+    and backgrounds are drawn. ``size`` is the canvas in pixels.
+    """
+
+    seed: int = 0
+    part: Part = "train"
+    frames: int = 32
+    size: int = REFERENCE_SIZE
+    mnist: str | None = None
+    backgrounds: str | None = None
+
+    def __post_init__(self) -> None:
+        check_video_settings(self.seed, self.frames, self.size)
+        if self.part not in ("train", "test"):
+            raise SettingError(f"part {self.part!r}: allowed are train and test")
+
+    @cached_property
+    def digit_source(self) -> DigitSource:
+        """Where the digits come from."""
+        return MnistDigits(self.mnist, self.part) if self.mnist else Glyphs(self.part)
+
+    @cached_property
+    def background_source(self) -> BackgroundSource:
+        """Where the backgrounds come from."""
+        return VideoBackgrounds(self.backgrounds, self.part) if self.backgrounds else Textures(self.part)
+
+    def video(self, index: int) -> DigitVideo:
+        """Make one video."""
+        return make_video(
+            self.seed,
+            index,
+            self.part,
+            frames=self.frames,
+            size=self.size,
+            digits=self.digit_source,
+            backgrounds=self.background_source,
+        )
+
+
+class DigitClips(Dataset[dict[str, Tensor]]):
+    """Videos ``first`` to ``first + videos`` of a set as clips of a ClipSpec; batch dicts as in videozoo.clip_spec.
+
+    Made videos are kept, resized, as bytes: the second epoch only samples and normalises. ``dataset[epoch, index]``
+    draws the frames of a training clip at random from (seed, epoch, index), evaluation takes the centres. Nothing is
+    mirrored: left would become right.
+    """
+
+    def __init__(self, digits: DigitSet, videos: int, spec: ClipSpec, *, first: int = 0, training: bool) -> None:
+        if videos < 1:
+            raise SettingError(f"videos {videos}: a moving-digits set needs at least 1")
+        self.digits = digits
+        self.spec = spec
+        self.first = first
+        self.training = training
+        self._pixels = torch.empty(videos, digits.frames, 3, spec.resize, spec.resize, dtype=torch.uint8)
+        self._labels = torch.full((videos,), -1)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def fill(self, *, description: str = "making digits", quiet: bool = False) -> None:
+        """Make all videos now, so that loader workers inherit them instead of each making its own."""
+        for place in track(range(len(self)), description=description, disable=quiet, transient=True):
+            self._video(place)
+
+    def __getitem__(self, place: int | tuple[int, int]) -> dict[str, Tensor]:
+        epoch, index = place if isinstance(place, tuple) else (0, place)
+        generator = sample_generator(self.digits.seed, epoch, index) if self.training else None
+        chosen = sample_indices(self.spec, self.digits.frames, FPS, generator=generator)[0]
+        frames, label = self._video(index)
+        clip = TF.center_crop(frames[chosen], [self.spec.size, self.spec.size])
+        return {
+            "clip": normalise(clip, self.spec),
+            "label": label,
+            "index": torch.tensor(index),
+            "failed": torch.tensor(READABLE),
+        }
+
+    def _video(self, place: int) -> tuple[Tensor, Tensor]:
+        """Frames (T, 3, resize, resize) and label, made on the first call."""
+        if not 0 <= place < len(self):
+            raise IndexError(place)  # ends iteration over a map-style data set
+        if self._labels[place] < 0:
+            video = self.digits.video(self.first + place)
+            self._pixels[place] = TF.resize(video.frames, [self.spec.resize] * 2, antialias=self.spec.antialias)
+            self._labels[place] = video.label
+        return self._pixels[place], self._labels[place]
