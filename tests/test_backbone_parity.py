@@ -1,22 +1,15 @@
 """Backbones give the scores that upstream code gives with the same weights, renamed by the hub's layouts."""
 
-import json
-import re
 import zlib
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from fill import fill_input, fill_state, fill_tensor
+from fill import fill_input, fill_tensor
+from recorded import assert_close, beside, stored
 from safetensors.torch import save_file
 
 from videozoo.backbones import BACKBONES
 from videozoo.backbones.pretrained import adapt_input
-from videozoo.errors import CheckpointError
-from videozoo.hub.layouts import LAYOUTS
-
-STORED = Path(__file__).parent / "data" / "networks.npz"
 
 # Recorded network -> our backbone.
 RECORDED = {
@@ -24,102 +17,15 @@ RECORDED = {
     "tsm_mobilenetv2_mmaction2": "tsm_mobilenet_v2",
     "x3d_xs": "x3d_xs",
     "bn_inception_cadene": "bn_inception",
-    "inception_resnet_v2_timm": "inception_resnet_v2",
 }
 HEAVY = {
     "tsm_r50_mmaction2": "tsm_resnet50",
+    "inception_resnet_v2_timm": "inception_resnet_v2",
     "inception_resnet_v2_cadene": "inception_resnet_v2",
     "x3d_s": "x3d_s",
     "x3d_m": "x3d_m",
     "x3d_l": "x3d_l",
 }
-
-# Upstream module whose output was recorded -> part of our backbone.
-PLACES = (
-    (r"layer(\d)", lambda name: f"stages.{int(name[1]) - 1}"),
-    (r"blocks\.0", lambda name: "stem"),
-    (r"blocks\.([1-4])", lambda name: f"stages.{int(name[1]) - 1}"),
-    (r"pool2_3x3_s2", lambda name: "stem"),
-    (r"inception_3c_pool", lambda name: "stages.0.2.module.branches.pool"),
-    (r"inception_4e_pool", lambda name: "stages.1.4.module.branches.pool"),
-    (r"inception_5a_relu_1x1", lambda name: "stages.2.0.module.branches.1x1"),
-    (r"conv2d_1a", lambda name: "stem"),
-    (r"conv2d_4a", lambda name: "stages.0"),
-    (r"repeat", lambda name: "stages.1"),
-    (r"repeat_1", lambda name: "stages.2"),
-    (r"block8", lambda name: "stages.3.10"),
-    (r"conv2d_7b", lambda name: "stages.3"),
-    (r"conv2", lambda name: "stages.6"),
-)
-
-
-class Recorded:
-    """One recorded network: how to fill it, and what upstream answered."""
-
-    def __init__(self, meta, arrays):
-        self.meta = meta
-        self.arrays = arrays
-
-    def state(self):
-        return fill_state(self.meta["keys"], self.meta["gain"])
-
-    def clip(self, field="input"):
-        filled = fill_input(*self.meta[field])
-        return filled if filled.dim() == 5 else filled.unsqueeze(1)
-
-    def backbone(self):
-        state, name = self.state(), self.meta["backbone"]
-        layouts = [layout for layout in LAYOUTS.values() if layout.recognise(state.keys())]
-        assert len(layouts) == 1
-        backbone = BACKBONES[name](self.meta["classes"]).eval()
-        backbone.load_state_dict(layouts[0].rename(state, name))
-        return backbone
-
-    def assert_stages(self, outputs):
-        for place, (first, last, mean_std) in self.stages().items():
-            output = outputs[place]
-            if output.dim() == 5:  # ours to upstream's order
-                output = output.transpose(1, 2) if "blocks" in self.upstream[place] else output.flatten(0, 1)
-            flat = output.flatten()
-            assert_close(flat[:16], first, scale=flat)
-            assert_close(flat[-16:], last, scale=flat)
-            torch.testing.assert_close(flat.mean().item(), float(mean_std[0]), rtol=1e-3, atol=1e-4)
-            torch.testing.assert_close(flat.std().item(), float(mean_std[1]), rtol=1e-3, atol=1e-4)
-
-    def stages(self):
-        """Our part -> first and last 16 values, mean and deviation; what each part is upstream is noted."""
-        self.upstream, stages = {}, {}
-        for key in self.arrays:
-            match = re.fullmatch(r"stage\.(.+)\.first16", key)
-            for pattern, place in PLACES if match else ():
-                name = re.fullmatch(pattern, match[1])
-                if name:
-                    self.upstream[place(name)] = match[1]
-                    stages[place(name)] = [
-                        self.arrays[f"stage.{match[1]}.{k}"] for k in ("first16", "last16", "mean_std")
-                    ]
-        return stages
-
-
-def assert_close(ours, recorded, *, scale=None, tolerance=1e-4):
-    recorded = torch.as_tensor(np.asarray(recorded), dtype=ours.dtype)
-    scale = recorded if scale is None else scale
-    assert (ours - recorded).abs().max() <= tolerance * scale.abs().max()
-
-
-def stored(name):
-    """A recorded network out of tests/data."""
-    arrays = {key[len(name) + 1 :]: value for key, value in np.load(STORED).items() if key.startswith(f"{name}.")}
-    return Recorded(json.loads(arrays.pop("meta").tobytes()), arrays)
-
-
-def beside(name, backbone, reference):
-    """A recorded network out of shared/reference."""
-    meta = reference("networks/index.json")[name]
-    meta["backbone"] = backbone
-    meta["keys"] = reference(f"networks/{name}.keys.json")
-    meta["input"] = (meta.get("clip") or meta.get("image"))["fill_input"]
-    return Recorded(meta, reference(f"networks/{name}.npz"))
 
 
 def exact_tolerance():
@@ -227,84 +133,3 @@ def test_cross_modality_initialisation_for_rgb_differences(reference):
     backbone = network.backbone()
     adapt_input(backbone, 15)
     assert_close(backbone.stem.module.conv1.conv.weight.detach(), network.arrays["first_conv.RGBDiff"], tolerance=1e-6)
-
-
-def test_other_networks_of_the_same_code_are_not_mistaken(reference):
-    for name in ("bqn_tsm_r50", "bqn_x3d_m", "rnl_tsm_r50"):
-        keys = reference(f"networks/{name}.keys.json")
-        recognised = [layout for layout in LAYOUTS if layout in OURS and LAYOUTS[layout].recognise(keys)]
-        assert recognised == []
-
-
-OURS = (
-    "tsm_mit",
-    "mmaction2_resnet",
-    "mmaction2_mobilenet_v2",
-    "pytorchvideo_x3d",
-    "bn_inception",
-    "inception_resnet_v2",
-)
-
-
-def small(name):
-    """Upstream keys of a stored network with tensors that weigh nothing."""
-    return {key: torch.empty(shape, device="meta") for key, shape in stored(name).meta["keys"].items()}
-
-
-@pytest.mark.parametrize(
-    ("name", "layout", "backbone"),
-    [
-        ("tsm_r50_mit", "tsm_mit", "tsm_resnet50"),
-        ("x3d_s", "pytorchvideo_x3d", "x3d_s"),
-        ("bn_inception_tsm", "bn_inception", "bn_inception"),
-    ],
-)
-def test_every_tensor_is_used_and_every_parameter_filled(name, layout, backbone):
-    state = small(name)
-    renamed = LAYOUTS[layout].rename(state, backbone)
-    with torch.device("meta"):
-        own = BACKBONES[backbone](stored(name).meta["classes"]).state_dict()
-    assert len(renamed) == len(state)
-    assert {key: value.shape for key, value in renamed.items()} == {key: value.shape for key, value in own.items()}
-
-    with pytest.raises(CheckpointError, match="stray"):
-        LAYOUTS[layout].rename(state | {"stray.weight": torch.empty(1)}, backbone)
-
-
-def test_shifted_weights_are_refused_by_an_unshifted_backbone():
-    with pytest.raises(CheckpointError, match="temporal shift"):
-        LAYOUTS["tsm_mit"].rename(small("tsm_r50_mit"), "tsn_resnet50")
-
-
-def test_weights_without_the_parallel_prefix_are_the_same():
-    state = small("tsm_r50_mit")
-    bare = {key.removeprefix("module."): value for key, value in state.items()}
-    assert LAYOUTS["tsm_mit"].recognise(bare)
-    renamed = LAYOUTS["tsm_mit"].rename(bare, "tsm_resnet50")
-    assert renamed.keys() == LAYOUTS["tsm_mit"].rename(state, "tsm_resnet50").keys()
-
-
-def test_two_dimensional_norms_of_bn_inception_are_squeezed():
-    state = small("bn_inception_tsm")
-    wide = {key: value.unsqueeze(0) if "_bn." in key and value.dim() else value for key, value in state.items()}
-    narrow = LAYOUTS["bn_inception"].rename(state, "bn_inception")
-    for key, value in LAYOUTS["bn_inception"].rename(wide, "bn_inception").items():
-        assert value.shape == narrow[key].shape
-
-
-def test_a_network_trained_by_the_tsn_code_on_bn_inception_is_recognised():
-    state = {
-        f"module.new_{key}" if key.startswith("fc.") else f"module.base_model.{key}": value
-        for key, value in small("bn_inception_tsm").items()
-    }
-    assert [name for name in OURS if LAYOUTS[name].recognise(state)] == ["bn_inception"]
-    renamed = LAYOUTS["bn_inception"].rename(state, "bn_inception")
-    assert len(renamed) == len(state)
-    assert "head.classifier.weight" in renamed
-
-
-def test_stored_means_of_mmaction2_are_dropped(reference):
-    keys = reference("networks/tsn_r50_mmaction2.keys.json")
-    state = {key: torch.empty(shape, device="meta") for key, shape in keys.items()}
-    renamed = LAYOUTS["mmaction2_resnet"].rename(state | {"data_preprocessor.mean": torch.zeros(3)}, "tsn_resnet50")
-    assert len(renamed) == len(state)
