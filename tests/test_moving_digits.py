@@ -4,7 +4,7 @@ import csv
 import gzip
 import json
 import struct
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import av
 import numpy as np
@@ -109,7 +109,7 @@ def test_runs_have_the_promised_lengths(frames):
         assert sum(length for _, length in runs) == frames
         assert set(lengths) == {"target", "black", "background", "distractor"}
         assert kinds.count("target") == 1
-        assert all(before != after for before, after in zip(kinds, kinds[1:], strict=False))
+        assert all(before != after for before, after in pairwise(kinds))
         for kind, length in runs:
             assert frames // 4 <= length <= frames // 2 if kind == "target" else 3 <= length <= 8
         places.add(kinds.index("target"))
