@@ -86,7 +86,7 @@ class _SymmetricSoftmax(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """With P the weights and dP = dY V': dV = P' dY, and dQ = (S + S') Q where S = P * (dP - rowsum(P * dP))."""
         query, value, gathered, normaliser = ctx.saved_tensors
         d_query, d_value = torch.zeros_like(query), torch.zeros_like(value)
