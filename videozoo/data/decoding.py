@@ -1,0 +1,262 @@
+"""Reading video with PyAV: frame i is the i-th frame that sequential decoding yields, whatever headers claim."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+import torch
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from videozoo.data.packet_index import PacketIndex, Stretch, index_packets
+from videozoo.errors import VideoError
+
+DEFAULT_FPS = 25.0  # of a file that does not say
+
+
+class VideoWarning(UserWarning):
+    """A video that can be used in part: the text names the file and what is wrong with it."""
+
+
+class VideoReader:
+    """One video file, open for reading frames by number.
+
+    The video stream is the best one as FFmpeg judges it, turned as its metadata says. ``threads`` is one for loader
+    workers, which are many; 0 lets FFmpeg choose. Damaged packets are skipped and noted in ``problems``.
+
+    Raises:
+        VideoError: when the file cannot be opened, holds no video stream, or no frame of it decodes.
+    """
+
+    def __init__(self, path: str | PathLike[str], *, threads: int = 1) -> None:
+        self.path = fspath(path)
+        self.problems: list[str] = []
+        self._threads = threads
+        self._container, self._stream = self._open()
+        self._count: int | None = None
+        self._index: PacketIndex | None = None
+        self._indexed = False
+        self._rotation: int | None = None
+        self._fresh = True  # nothing was read since the file was opened
+
+    def __enter__(self) -> "VideoReader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    @property
+    def fps(self) -> float:
+        """Average frames a second."""
+        return float(self._stream.average_rate or self._stream.guessed_rate or DEFAULT_FPS)
+
+    @property
+    def height(self) -> int:
+        """Pixels from top to bottom, as displayed."""
+        context = self._stream.codec_context
+        return context.width if self.rotation % 180 else context.height
+
+    @property
+    def width(self) -> int:
+        """Pixels from left to right, as displayed."""
+        context = self._stream.codec_context
+        return context.height if self.rotation % 180 else context.width
+
+    @property
+    def rotation(self) -> int:
+        """Degrees by which the stored picture is turned, counter-clockwise, to be displayed."""
+        if self._rotation is None:
+            self._rotation = next((frame.rotation for frame in self._decode_all()), 0)
+        return self._rotation
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames decode; counted from the packets where these prove it, else by decoding once."""
+        if self._count is None:
+            index = self._packets()
+            self._count = len(index) if index is not None else self._count_by_decoding()
+        return self._count
+
+    def frames(self, indices: Sequence[int]) -> Tensor:
+        """Frames by number, in the order asked for, repeats allowed. Shape: uint8 RGB (T, 3, H, W).
+
+        Only these are converted and kept; nothing after the last of them is decoded.
+
+        Raises:
+            VideoError: for a number that no frame has, and for a video whose damage only shows now; ``frame_count`` is
+                right afterwards.
+        """
+        wanted = set(indices)
+        if not wanted:
+            raise VideoError(f"{self.path}: no frames were asked for")
+        if min(wanted) < 0:
+            raise VideoError(f"{self.path}: frame {min(wanted)} was asked for, the first is 0")
+        found = self._by_index(wanted) or self._by_decoding(wanted)
+        absent = wanted - found.keys()
+        if absent:
+            self._count = self._count_by_decoding()
+            raise VideoError(f"{self.path}: frame {max(absent)} was asked for, {self._count} frames decode")
+        return torch.stack([found[index] for index in indices])
+
+    def iterate(self, chunk: int = 64) -> Iterator[Tensor]:
+        """All frames in order, ``chunk`` at a time. Shape: uint8 RGB (<= chunk, 3, H, W)."""
+        kept: list[Tensor] = []
+        for frame in self._decode_all():
+            kept.append(_to_tensor(frame))
+            if len(kept) == chunk:
+                yield torch.stack(kept)
+                kept = []
+        if kept:
+            yield torch.stack(kept)
+
+    def _open(self) -> tuple[InputContainer, VideoStream]:
+        path = Path(self.path)
+        if path.is_file() and path.stat().st_size == 0:
+            raise VideoError(f"{self.path}: the file is empty")
+        try:
+            container = av.open(self.path, metadata_errors="ignore")
+        except FileNotFoundError as error:
+            raise VideoError(f"{self.path}: no such file") from error
+        except (av.FFmpegError, OSError) as error:
+            raise VideoError(f"{self.path}: not a video, or cut short ({_reason(error)})") from error
+        stream = container.streams.best("video")
+        if not isinstance(stream, VideoStream):
+            container.close()
+            raise VideoError(f"{self.path}: no video stream in it")
+        stream.codec_context.thread_count = self._threads
+        stream.codec_context.thread_type = "AUTO" if self._threads != 1 else "NONE"
+        return container, stream
+
+    def _rewind(self) -> None:
+        """Back to the first packet with a fresh decoder; opening anew is the way that works for every container."""
+        if not self._fresh:
+            self._container.close()
+            self._container, self._stream = self._open()
+        self._fresh = False
+
+    def _packets(self) -> PacketIndex | None:
+        if not self._indexed:
+            self._rewind()
+            self._index = index_packets(self._container, self._stream)
+            self._indexed = True
+        return self._index
+
+    def _decode_all(self) -> Iterator[VideoFrame]:
+        """Every frame that decodes, from the first; damaged packets are skipped and counted."""
+        self._rewind()
+        damaged, frames = 0, 0
+        for packet in self._sound_packets():
+            try:
+                decoded = packet.decode()
+            except av.FFmpegError:
+                damaged += 1
+                continue
+            frames += len(decoded)
+            yield from decoded
+        if not frames:
+            raise VideoError(f"{self.path}: no frame of it decodes ({damaged} damaged packets)")
+        if damaged:
+            self._note(f"{damaged} damaged packets were skipped, {frames} frames decode")
+        if self._stream.frames > frames + max(3, frames // 20):  # headers are often wrong by one or two
+            self._note(f"the header says {self._stream.frames} frames, {frames} decode: cut short, or a wrong header")
+
+    def _sound_packets(self) -> Iterator[Packet[VideoStream]]:
+        """Packets up to the end of the file, or to where it was cut off."""
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                yield next(packets)
+            except StopIteration:
+                return
+            except av.FFmpegError as error:
+                self._note(f"the file ends in the middle of a packet ({_reason(error)})")
+                return
+
+    def _count_by_decoding(self) -> int:
+        return sum(1 for _ in self._decode_all())
+
+    def _by_decoding(self, wanted: set[int]) -> dict[int, Tensor]:
+        """Frames by sequential decoding up to the last wanted one."""
+        found: dict[int, Tensor] = {}
+        for place, frame in enumerate(self._decode_all()):
+            if place in wanted:
+                found[place] = _to_tensor(frame)
+                if len(found) == len(wanted):
+                    break
+        return found
+
+    def _by_index(self, wanted: set[int]) -> dict[int, Tensor] | None:
+        """Frames by decoding only the packets that they need; None where that cannot be proven or does not hold."""
+        index = self._packets()
+        if index is None or max(wanted) >= len(index):
+            return None
+        number = dict(zip(index.pts.tolist(), index.frame.tolist(), strict=True))
+        found: dict[int, Tensor] = {}
+        try:
+            for stretch in index.stretches(wanted):
+                for frame in self._decode_stretch(stretch):
+                    place = number.get(frame.pts)
+                    if place in wanted and place not in found:
+                        found[place] = _to_tensor(frame)
+        except av.FFmpegError:
+            found = {}
+        if len(found) < len(wanted):  # damage that the packets did not show: what sequential decoding says holds
+            self._index, self._count = None, None
+            return None
+        return found
+
+    def _decode_stretch(self, stretch: Stretch) -> Iterator[VideoFrame]:
+        """Frames of the packets of a stretch, the decoder emptied at the end."""
+        self._container.seek(stretch.entry, stream=self._stream, backward=True)
+        left = len(stretch.packets)
+        for packet in self._container.demux(self._stream):
+            if packet.pts in stretch.packets:
+                yield from packet.decode()
+                left -= 1
+                if not left:
+                    break
+        yield from self._stream.codec_context.decode(None)
+
+    def _note(self, problem: str) -> None:
+        """Remember a problem, and warn of it once."""
+        if problem not in self.problems:
+            self.problems.append(problem)
+            warnings.warn(f"{self.path}: {problem}", VideoWarning, stacklevel=4)
+
+
+def read_frames(path: str | PathLike[str], indices: Sequence[int]) -> Tensor:
+    """Frames of a file by number. Shape: uint8 RGB (T, 3, H, W)."""
+    with VideoReader(path) as reader:
+        return reader.frames(indices)
+
+
+def iterate(path: str | PathLike[str], chunk: int = 64) -> Iterator[Tensor]:
+    """All frames of a file in order, ``chunk`` at a time, in flat memory. Shape: uint8 RGB (<= chunk, 3, H, W)."""
+    with VideoReader(path) as reader:
+        yield from reader.iterate(chunk)
+
+
+def _to_tensor(frame: VideoFrame) -> Tensor:
+    """One frame as displayed. Shape: uint8 RGB (3, H, W), channels last in memory."""
+    picture = frame.to_ndarray(format="rgb24")
+    if frame.rotation:
+        picture = np.ascontiguousarray(np.rot90(picture, frame.rotation // 90))
+    return torch.from_numpy(picture).permute(2, 0, 1)
+
+
+def _reason(error: BaseException) -> str:
+    """What FFmpeg says, without the number and the file name it wraps around it."""
+    return getattr(error, "strerror", None) or type(error).__name__
