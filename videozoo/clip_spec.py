@@ -11,7 +11,7 @@ A batch is a dict: ``clip`` (B, T, C, H, W) or views (B, V, T, C, H, W), float; 
 where a video has several; ``index`` (B,) the videos' places in their list.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from videozoo.errors import SettingError
@@ -96,6 +96,20 @@ class ClipSpec:
     def segments(self) -> int:
         """Parts of the video in time from which snippets are taken."""
         return self.frames // self.frames_per_segment
+
+    def in_snippets(self, length: int) -> "ClipSpec":
+        """The clip of a network in which ``length`` consecutive frames take the place of every frame.
+
+        Snippets come from uniform segments, whatever this clip's own sampling; the answer is that of one view.
+        """
+        return replace(
+            self,
+            frames=self.frames * length,
+            frames_per_segment=length,
+            sampling="uniform",
+            stride=1,
+            views=Views(),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for YAML or JSON."""
