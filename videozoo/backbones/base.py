@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from videozoo.backbones.recompute import recompute
 from videozoo.clip_spec import ClipSpec
 from videozoo.errors import SettingError
 
@@ -45,7 +46,12 @@ class Backbone(nn.Module):
     last features to scores (B, T', K). ``channels[stage][block]`` are the output channels of each block,
     ``num_features`` the width that the classifier sees, ``clip_spec`` the input that this network was designed for.
     Subclasses build the parts and say in ``classifier`` which linear layer of the head holds the classes.
+    ``middle_stages`` are the two whose grids are an eighth and a sixteenth of the clip's (res3 and res4 of a ResNet).
+    With ``recomputed`` n > 0, the stem and the first n stages keep only their blocks' inputs in training.
     """
+
+    middle_stages: tuple[int, int] = (1, 2)
+    recomputed: int = 0
 
     clip_spec: ClipSpec
 
@@ -66,8 +72,11 @@ class Backbone(nn.Module):
 
     def forward_features(self, clip: Tensor) -> Tensor:
         """Features of the last stage. Shape: (B, T, C, H, W) -> (B, T', C', H', W')."""
-        features = self.stem(clip)
-        for stage in self.stages:
+        recomputed = [block for stage in self.stages[: self.recomputed] for block in stage.children()]
+        features = recompute(self.stem, clip) if self.recomputed else self.stem(clip)
+        for block in recomputed:
+            features = recompute(block, features)
+        for stage in self.stages[self.recomputed :]:
             features = stage(features)
         return features
 

@@ -108,6 +108,7 @@ class FrameBNInception(Backbone):
     """BN-Inception: blocks 3a-3c, 4a-4e and 5a-5b are the stages; grids round up when halved, as in Caffe."""
 
     head: FrameHead
+    middle_stages = (0, 1)
 
     def __init__(self, num_classes: int, *, in_channels: int, dropout: float, clip_spec: ClipSpec) -> None:
         super().__init__()

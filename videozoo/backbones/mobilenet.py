@@ -20,6 +20,7 @@ class FrameMobileNetV2(Backbone):
     """
 
     head: FrameHead
+    middle_stages = (2, 3)
 
     def __init__(self, body: Any, num_classes: int, *, dropout: float, clip_spec: ClipSpec) -> None:
         super().__init__()

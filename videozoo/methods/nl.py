@@ -1,0 +1,56 @@
+"""NL: every position gathers from all of the clip (Wang et al., Non-local Neural Networks, CVPR 2018)."""
+
+from collections import OrderedDict
+from functools import partial
+from typing import ClassVar
+
+from torch import nn
+
+from videozoo.attention import create_attention
+from videozoo.attention.non_local import Form
+from videozoo.backbones.create import create_backbone
+from videozoo.backbones.placement import Places, attention_places
+from videozoo.temporal.consensus import AverageConsensus
+from videozoo.training.optimization import Optimization
+from videozoo.training.recognizer import ActionRecognizer
+
+# Trained like the blocks that it is compared with (thesis, section 4.6).
+TRAINING = Optimization(learning_rate=0.01, weight_decay=1e-4)
+
+
+class NL(ActionRecognizer):
+    """Non-local blocks in a backbone: two in res3, three in res4, each the identity at first (section 4.1, table 2).
+
+    ``form`` is how positions are compared, ``subsample`` halves the grid of keys, ``scaled`` divides the embedded
+    Gaussian's products by the square root of their width.
+    Shape: (B, T, C, H, W) -> (B, K).
+    """
+
+    backbones: ClassVar[tuple[str, ...]] = ("*",)
+
+    def __init__(
+        self,
+        backbone: str,
+        num_classes: int,
+        *,
+        form: Form = "embedded_gaussian",
+        subsample: bool = False,
+        scaled: bool = False,
+        places: Places = "five",
+        dropout: float | None = None,
+        in_channels: int = 3,
+        pretrained: str | None = None,
+        optimization: Optimization | None = None,
+    ) -> None:
+        body = create_backbone(backbone, num_classes, in_channels=in_channels, dropout=dropout, pretrained=pretrained)
+        body.attend(
+            attention_places(body, places),
+            partial(create_attention, "nl", form=form, subsample=subsample, scaled=scaled),
+        )
+        super().__init__(
+            nn.Sequential(OrderedDict(backbone=body, consensus=AverageConsensus())),
+            clip_spec=body.clip_spec,
+            num_classes=num_classes,
+            optimization=optimization or TRAINING,
+        )
+        self.save_hyperparameters()
