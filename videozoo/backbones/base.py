@@ -88,6 +88,9 @@ class Backbone(nn.Module):
         """Scores before the temporal consensus. Shape: (B, T, C, H, W) -> (B, T', K)."""
         return self.forward_head(self.forward_features(clip))
 
+    def pool_whole_clip(self) -> None:
+        """Let the head average over the whole of any clip; only heads with a window of a fixed size differ."""
+
     def attend(self, places: Mapping[int, Sequence[int]], factory: Callable[[int], nn.Module]) -> None:
         """Put ``factory(channels)`` after the named blocks, ``{stage: (block, ...)}``, both counted from 0."""
         for stage, blocks in places.items():

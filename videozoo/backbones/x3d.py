@@ -37,10 +37,11 @@ class X3DHead(nn.Module):
     """Widening, average over the training clip's window, widening again, classifier at every place of the window.
 
     On a larger clip the window slides and the scores of its places in space are averaged; on a smaller one it
-    shrinks to the clip. Shape: (B, T, C, H, W) -> (B, T', K) with T' = max(T - window frames, 0) + 1.
+    shrinks to the clip; without a window the whole clip is averaged.
+    Shape: (B, T, C, H, W) -> (B, T', K) with T' = max(T - window frames, 0) + 1.
     """
 
-    def __init__(self, parts: Any, window: tuple[int, int, int]) -> None:
+    def __init__(self, parts: Any, window: tuple[int, int, int] | None) -> None:
         super().__init__()
         self.window = window
         self.pre_conv = parts.pool.pre_conv
@@ -53,7 +54,8 @@ class X3DHead(nn.Module):
     def pool(self, features: Tensor) -> Tensor:
         """What the classifier sees at every place of the window. Shape: (B, T, C, H, W) -> (B, T', H', W', D)."""
         widened = self.activation(self.pre_norm(self.pre_conv(features.transpose(1, 2))))
-        window = [min(wanted, there) for wanted, there in zip(self.window, widened.shape[2:], strict=True)]
+        largest = self.window or widened.shape[2:]
+        window = [min(wanted, there) for wanted, there in zip(largest, widened.shape[2:], strict=True)]
         pooled = F.avg_pool3d(widened, window, stride=1)
         return self.activation(self.post_conv(pooled)).movedim(1, -1)
 
@@ -123,6 +125,10 @@ class X3D(Backbone):
     def classifier(self) -> nn.Linear:
         """The layer whose rows are the classes."""
         return self.head.classifier
+
+    def pool_whole_clip(self) -> None:
+        """Drop the head's window, whose size is that of the training clip."""
+        self.head.window = None
 
 
 def _draw(module: nn.Module) -> None:
