@@ -1,12 +1,13 @@
 """Train a network on moving digits and measure it on the test part, generated and as mp4 files.
 
-Writes `model.safetensors`, `labels.txt` and `training.json` (command, settings, results). Example:
+Writes a checkpoint folder for load_model whose row holds the command and what was measured. Example:
 `videozoo train-digits --arch tsm_resnet10_tiny --out digits-tsm --epochs 20 --seed 1`
 """
 
 import argparse
 import json
 import shlex
+import subprocess
 import sys
 from dataclasses import asdict, replace
 from datetime import date
@@ -14,7 +15,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from videozoo.clip_spec import Views
 from videozoo.errors import SettingError
+
+DATASET = "moving_digits"
+PAPER = {"title": "No frame left behind: Full Video Action Recognition", "url": "https://arxiv.org/abs/2103.15395"}
+TRAINING_DATA = {True: "moving digits, drawn by this package", False: "moving digits with given digits or backgrounds"}
+LICENCES = {  # by whether everything seen in training was drawn by this package
+    True: {"weights": "Apache-2.0", "stated_for_weights": True, "redistribute": True},
+    False: {"weights": "unstated", "stated_for_weights": False, "redistribute": False},
+}
 
 if TYPE_CHECKING:
     from videozoo.data.datamodules.moving_digits import MovingDigits
@@ -57,18 +67,18 @@ def run(arguments: argparse.Namespace) -> int:
     )
     model = create_model(arguments.arch, MovingDigits.num_classes, optimization=optimization)
     model.labels = MovingDigits.labels
-    model.clip_spec = replace(
-        model.clip_spec, frames=arguments.frames, size=arguments.size, resize=arguments.size, sampling="uniform"
-    )
+    spec = replace(model.clip_spec, frames=arguments.frames, size=arguments.size, resize=arguments.size)
+    model.clip_spec = replace(spec, sampling="uniform", views=Views())
     digits = DigitSet(arguments.seed, mnist=arguments.mnist, backgrounds=arguments.backgrounds)
     data = MovingDigits(
         model.clip_spec,
         digits,
         videos_train=arguments.videos,
+        videos_val=min(arguments.videos, 200),
         videos_test=arguments.test_videos,
         batch_size=arguments.batch_size,
     )
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    _commit()  # what will be needed at the end is asked for before the training
     _lay_channels_last(model)
     trainer = pl.Trainer(
         max_epochs=arguments.epochs,
@@ -79,7 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
     trainer.fit(model, data)
     model.cpu().eval()
     half, generated = _round_if_harmless(model, data)
-    results = {"test_top1_generated": generated, "test_top1_mp4": _top1_on_files(model, digits, arguments.test_videos)}
+    results = {
+        "read from mp4 files": _top1_on_files(model, digits, arguments.test_videos),
+        "frames as generated": generated,
+    }
     _save(model, arguments, results, half=half)
     print(json.dumps(results))
     return 0
@@ -133,26 +146,44 @@ def _top1_on_files(model: "ActionRecognizer", digits: "DigitSet", videos: int) -
 
 
 def _save(model: "ActionRecognizer", arguments: argparse.Namespace, results: dict[str, float], *, half: bool) -> None:
-    """Weights of the network alone, labels, and how they came about."""
-    from safetensors.torch import save_file
+    """A checkpoint folder whose row says how the weights came about."""
+    from videozoo.hub.package import save_model
 
-    state = {
-        name: (value.half() if half and value.is_floating_point() else value).contiguous()
-        for name, value in model.network.state_dict().items()
-    }
-    save_file(state, arguments.out / "model.safetensors", metadata={"format": "pt"})
-    (arguments.out / "labels.txt").write_text("".join(f"{label}\n" for label in model.labels), encoding="utf-8")
     settings = {name: value for name, value in vars(arguments).items() if value is not None}
     words = [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    record = {
+    measured = {
+        "kind": "measured",
+        "dataset": DATASET,
+        "split": "test",
+        "protocol": asdict(model.clip_spec.views),
         "command": shlex.join(["videozoo", "train-digits", *words]),
         "date": date.today().isoformat(),
         "n": arguments.test_videos,
         "seed": arguments.seed,
-        **results,
-        "half_precision": half,
-        "parameters": sum(parameter.numel() for parameter in model.network.parameters()),
-        "hyperparameters": {"num_classes": model.num_classes},
-        "clip_spec": model.clip_spec.to_dict(),
+        "commit": _commit(),
     }
-    (arguments.out / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    drawn = arguments.mnist is None and arguments.backgrounds is None
+    save_model(
+        model,
+        arguments.out,
+        name=f"{arguments.arch}.{DATASET}",
+        dtype="float16" if half else "float32",
+        dataset=DATASET,
+        origin={"kind": "trained", "author": "videozoo", "training_data": TRAINING_DATA[drawn]},
+        licence=LICENCES[drawn],
+        paper=PAPER,
+        results=[{**measured, "top1": round(100 * top1, 2), "note": note} for note, top1 in results.items()],
+    )
+
+
+def _commit() -> str:
+    """The commit of this package's checkout.
+
+    Raises:
+        SettingError: outside a checkout: a measured figure is worth nothing without the code that gave it.
+    """
+    try:
+        asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
+        return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SettingError("train-digits records the commit it ran at: run it from a git checkout") from error

@@ -24,7 +24,7 @@ from videozoo.data.moving_digits import (
     make_video,
 )
 from videozoo.data.sampling import sample_indices
-from videozoo.data.transforms import normalise
+from videozoo.data.transforms import normalise, resize_short_side
 from videozoo.errors import SettingError
 
 FPS = 16.0
@@ -118,6 +118,6 @@ class DigitClips(Dataset[dict[str, Tensor]]):
             raise IndexError(place)  # ends iteration over a map-style data set
         if self._labels[place] < 0:
             video = self.digits.video(self.first + place)
-            self._pixels[place] = TF.resize(video.frames, [self.spec.resize] * 2, antialias=self.spec.antialias)
+            self._pixels[place] = resize_short_side(video.frames, self.spec.resize, antialias=self.spec.antialias)
             self._labels[place] = video.label
         return self._pixels[place], self._labels[place]
