@@ -1,6 +1,7 @@
 """What a network costs: its parameters, and its multiply-adds on a clip."""
 
 import copy
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True)
 class Cost:
-    """Numbers of parameters and of multiply-adds; the literature calls either of MAC and 2 x MAC "FLOPs"."""
+    """Numbers of parameters and of multiply-adds; the literature calls either of MAC and 2 x MAC "FLOPs".
+
+    ``product_macs`` are those of the multiply-adds that multiply features with features, not with parameters: the
+    affinities of attention, which many papers leave out of their counts.
+    """
 
     parameters: int
     macs: int
+    product_macs: int = 0
 
 
 def count_cost(module: nn.Module, clip_shape: Sequence[int]) -> Cost:
@@ -26,17 +32,20 @@ def count_cost(module: nn.Module, clip_shape: Sequence[int]) -> Cost:
     """
     parameters = sum(parameter.numel() for parameter in module.parameters())
     try:
-        return Cost(parameters, _count(_without_values(module), torch.empty(tuple(clip_shape), device="meta")))
+        return Cost(parameters, *_count(_without_values(module), torch.empty(tuple(clip_shape), device="meta")))
     except (NotImplementedError, RuntimeError):
         like = next(module.parameters(), torch.empty(0))
         clip = torch.rand(tuple(clip_shape), device=like.device, dtype=like.dtype)
-        return Cost(parameters, _count(copy.deepcopy(module), clip))
+        return Cost(parameters, *_count(copy.deepcopy(module), clip))
 
 
-def _count(module: nn.Module, clip: Tensor) -> int:
+def _count(module: nn.Module, clip: Tensor) -> tuple[int, int]:
+    """All multiply-adds, and those of batched products and attention: layers with parameters use neither."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module.eval()(clip)
-    return counter.get_total_flops() // 2
+    flops = counter.get_flop_counts().get("Global", {})
+    products = sum(count for operation, count in flops.items() if re.search(r"bmm|attention", str(operation)))
+    return counter.get_total_flops() // 2, products // 2
 
 
 def _without_values(module: nn.Module) -> nn.Module:
