@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videozoo.attention.region_non_local import check_kernel
+from videozoo.attention.kernel import Kernel, parse_kernel
 from videozoo.errors import SettingError
 
 Form = Literal["rescaled", "residual", "literal"]
 FORMS = ("rescaled", "residual", "literal")
-PYRAMID = ((1, 1, 1), (3, 3, 3), (3, 7, 7), (3, 9, 9))  # the best of table 4.5
+PYRAMID = ("1x1x1", "3x3x3", "3x7x7", "3x9x9")  # the best of table 4.5
 
 
 class ConvolutionPyramid(nn.Module):
@@ -24,14 +24,14 @@ class ConvolutionPyramid(nn.Module):
     Shape: (B, T, C, H, W) -> (B, T, C, H, W).
     """
 
-    def __init__(self, channels: int, *, kernels: Sequence[Sequence[int]] = PYRAMID, form: Form = "rescaled") -> None:
+    def __init__(self, channels: int, *, kernels: Sequence[Kernel] = PYRAMID, form: Form = "rescaled") -> None:
         super().__init__()
         if form not in FORMS:
             raise SettingError(f"form {form!r}: allowed are {', '.join(FORMS)}")
         if not kernels:
             raise SettingError("kernels (): a pyramid needs at least one")
         self.form = form
-        sizes = [check_kernel(kernel) for kernel in kernels]
+        sizes = [parse_kernel(kernel) for kernel in kernels]
         self.kernels = nn.ParameterList(torch.zeros(1, 1, *size) for size in sizes)
         self.largest = [max(sides) for sides in zip(*sizes, strict=True)]
 

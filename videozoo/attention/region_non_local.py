@@ -3,13 +3,13 @@
 Huang and Bors, Region-based Non-local Operation for Video Classification, 2020.
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videozoo.attention.affinity import Affinity, affinity_weights, gather
+from videozoo.attention.kernel import Kernel, parse_kernel
 from videozoo.attention.non_local import start_as_identity
 from videozoo.attention.tokens import grid_of, row_of, to_features, to_tokens
 from videozoo.errors import SettingError
@@ -17,16 +17,6 @@ from videozoo.errors import SettingError
 Form = Literal["gaussian", "dot", "cosine", "relu"]
 Region = Literal["convolution", "average", "maximum"]
 AFFINITIES: dict[str, Affinity] = {"gaussian": "softmax", "dot": "dot", "cosine": "relu", "relu": "relu"}
-
-
-def check_kernel(kernel: Sequence[int]) -> tuple[int, int, int]:
-    """Three odd numbers: frames, rows, columns."""
-    if len(kernel) != 3 or any(side < 1 or side % 2 == 0 for side in kernel):
-        raise SettingError(
-            f"kernel {tuple(kernel)}: must be three odd numbers (frames, rows, columns), as in (3, 7, 7)"
-        )
-    frames, rows, columns = kernel
-    return frames, rows, columns
 
 
 def region_summary(region: Region, channels: int, kernel: tuple[int, int, int]) -> nn.Module:
@@ -64,7 +54,7 @@ class RegionNonLocal(nn.Module):
         *,
         form: Form = "gaussian",
         region: Region = "convolution",
-        kernel: Sequence[int] = (3, 7, 7),
+        kernel: Kernel = "3x7x7",
         width: int | None = None,
         subsample: bool = False,
         unit_length: bool = False,
@@ -77,7 +67,7 @@ class RegionNonLocal(nn.Module):
         self.unit_length = unit_length or form == "cosine"
         self.subsample = subsample
         self.embedding = nn.Conv2d(channels, width, 1)
-        self.summary = region_summary(region, width, check_kernel(kernel))
+        self.summary = region_summary(region, width, parse_kernel(kernel))
         self.output = nn.Conv2d(width, channels, 1)
         self.norm = nn.BatchNorm2d(channels)
         start_as_identity(self.output, self.norm)

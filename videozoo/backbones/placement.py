@@ -1,11 +1,12 @@
 """Where attention blocks go: the thesis' places by name, or any others."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 
 from videozoo.backbones.base import Backbone
 from videozoo.errors import SettingError
 
-Places = str | Mapping[int, Sequence[int]]
+Places = str | Sequence[str]
 
 # Blocks after which attention follows, in the two middle stages (res3 and res4 of a ResNet); None: all.
 NAMED: dict[str, tuple[int | None, int | None]] = {
@@ -20,24 +21,21 @@ def attention_places(backbone: Backbone, places: Places) -> dict[int, tuple[int,
 
     A name spreads its blocks evenly from each middle stage's first one on: ``five`` is after blocks 0 and 2 of res3 and
     0, 2 and 4 of res4 in a ResNet-50, as in the authors' code, and after 0, 7 and 15 of res4 in a ResNet-101. A stage
-    with fewer blocks gets fewer.
+    with fewer blocks gets fewer. Any other places are a list of ``stage.block``, as in ``["1.0", "1.2", "2.0"]``.
 
     Raises:
         SettingError: when there is no such name, stage or block.
     """
     if isinstance(places, str):
         if places not in NAMED:
-            raise SettingError(
-                f"places {places!r}: allowed are {', '.join(NAMED)}, or blocks by stage as in {{1: [0, 2]}}"
-            )
+            raise SettingError(f"places {places!r}: allowed are {', '.join(NAMED)}, or a list such as ['1.0', '2.4']")
         stages = zip(backbone.middle_stages, NAMED[places], strict=True)
         return {stage: spread(count, len(backbone.channels[stage])) for stage, count in stages if count != 0}
-    chosen = {int(stage): tuple(sorted(set(map(int, blocks)))) for stage, blocks in places.items()}
-    for stage, blocks in chosen.items():
-        for block in blocks:
-            if not (0 <= stage < len(backbone.channels) and 0 <= block < len(backbone.channels[stage])):
-                sizes = [len(widths) for widths in backbone.channels]
-                raise SettingError(f"places: no block {block} in stage {stage}; the stages have {sizes} blocks")
+    if not places:
+        raise SettingError("places []: name at least one block, as in ['1.0']")
+    chosen: dict[int, tuple[int, ...]] = {}
+    for stage, block in sorted({_place(place, backbone) for place in places}):
+        chosen[stage] = (*chosen.get(stage, ()), block)
     return chosen
 
 
@@ -46,3 +44,11 @@ def spread(count: int | None, blocks: int) -> tuple[int, ...]:
     if count is None:
         return tuple(range(blocks))
     return tuple(sorted({place * blocks // count for place in range(count)}))
+
+
+def _place(text: str, backbone: Backbone) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)\.(\d+)", text)
+    sizes = [len(widths) for widths in backbone.channels]
+    if match is None or int(match[1]) >= len(sizes) or int(match[2]) >= sizes[int(match[1])]:
+        raise SettingError(f"place {text!r}: must be stage.block, from 0; the stages have {sizes} blocks")
+    return int(match[1]), int(match[2])

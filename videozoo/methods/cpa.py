@@ -23,7 +23,7 @@ TRAINING = Optimization(learning_rate=0.01, weight_decay=1e-4)
 class CPA(ActionRecognizer):
     """Convolution pyramid attention in a backbone: two blocks in res3, three in res4 (table 4.5).
 
-    ``kernels`` are those of the pyramid (frames, rows, columns), ``form`` is how the map meets the features. With
+    ``kernels`` are those of the pyramid (frames x rows x columns), ``form`` is how the map meets the features. With
     ``chain="se"``, added squeeze and excitation comes before each block (section 4.4).
     Shape: (B, T, C, H, W) -> (B, K).
     """
@@ -35,7 +35,7 @@ class CPA(ActionRecognizer):
         backbone: str,
         num_classes: int,
         *,
-        kernels: Sequence[Sequence[int]] = PYRAMID,
+        kernels: Sequence[str] = PYRAMID,
         form: Form = "rescaled",
         places: Places = "five",
         chain: Literal["none", "se"] = "none",

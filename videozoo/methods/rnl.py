@@ -24,8 +24,8 @@ CHAINS = ("none", "se", "authors")
 class RNL(ActionRecognizer):
     """Region-based non-local blocks in a backbone: two in res3, three in res4, each the identity at first (table 4.1).
 
-    ``kernels`` are the regions (frames, rows, columns) up to res3 and from res4 on: the text says 3x7x7 everywhere, its
-    parameter count and the authors' code 3x3x3 in res4. ``chain`` puts channel attention before each block: added
+    ``kernels`` are the regions (frames x rows x columns) up to res3 and from res4 on: the text says 3x7x7 everywhere,
+    its parameter count and the authors' code 3x3x3 in res4. ``chain`` puts channel attention before each block: added
     squeeze and excitation (``se``, section 4.4), or, as in the ``authors``' released networks, one global-context gate
     before the first block only. ``recompute`` leading stages keep only their blocks' inputs in training, which takes a
     quarter off a step's memory for a few percent of its time.
@@ -41,7 +41,7 @@ class RNL(ActionRecognizer):
         *,
         form: Form = "gaussian",
         region: Region = "convolution",
-        kernels: Sequence[Sequence[int]] = ((3, 7, 7), (3, 3, 3)),
+        kernels: Sequence[str] = ("3x7x7", "3x3x3"),
         subsample: bool = False,
         places: Places = "five",
         chain: Literal["none", "se", "authors"] = "none",
