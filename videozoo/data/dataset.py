@@ -11,13 +11,13 @@ from torch.utils.data import Dataset
 from videozoo.clip_spec import ClipSpec, Views
 from videozoo.data.annotations import Annotations
 from videozoo.data.frame_source import FrameSource, open_video
+from videozoo.data.reading import source_views
 from videozoo.data.sampling import sample_indices
-from videozoo.data.transforms import train_transform
-from videozoo.data.transforms import views as make_views
+from videozoo.data.transforms import default_train_transform
 from videozoo.errors import SettingError, VideoError
 
 OnError = Literal["skip", "replace", "raise"]
-Transform = Callable[[Tensor, ClipSpec, torch.Generator], Tensor]
+Transform = Callable[[Tensor, ClipSpec, torch.Generator], tuple[Tensor, bool]]
 ATTEMPTS = 8  # replacements tried for one bad video before its place in the batch stays empty
 READABLE = -1  # in ``failed`` of a sample: the video that was asked for is there
 
@@ -29,7 +29,7 @@ class VideoDataset(Dataset[dict[str, Tensor]]):
     becomes of a video that cannot be read is said by ``on_error``: ``replace`` takes another of its class (in training;
     a test is never falsified so, there it acts as skip), ``skip`` leaves it out of the batch, ``raise`` stops. A
     sample's ``failed`` is the place of the bad video that was asked for, or -1; a sample without ``clip`` is to be left
-    out.
+    out. ``mirrored_labels`` (K,) says what each class becomes when a clip is mirrored.
     """
 
     def __init__(
@@ -41,7 +41,8 @@ class VideoDataset(Dataset[dict[str, Tensor]]):
         views: Views | None = None,
         on_error: OnError = "replace",
         seed: int = 0,
-        transform: Transform = train_transform,
+        transform: Transform | None = None,
+        mirrored_labels: Tensor | None = None,
         opener: Callable[[Path], FrameSource] = open_video,
     ) -> None:
         if on_error not in ("skip", "replace", "raise"):
@@ -52,7 +53,8 @@ class VideoDataset(Dataset[dict[str, Tensor]]):
         self.views = views or Views(average=spec.views.average)
         self.on_error = on_error
         self.seed = seed
-        self.transform = transform
+        self.transform = transform or default_train_transform(spec)
+        self.mirrored_labels = mirrored_labels
         self.opener = opener
 
     def __len__(self) -> int:
@@ -84,15 +86,15 @@ class VideoDataset(Dataset[dict[str, Tensor]]):
             first, count = _span_frames(self.annotations.span(index), reader.frame_count, reader.fps)
             if self.training:
                 chosen = sample_indices(self.spec, count, reader.fps, generator=generator)[0]
-                clip = self.transform(reader.frames([first + i for i in chosen]), self.spec, generator)
+                frames = reader.frames([first + i for i in chosen])
+                clip, mirrored = self.transform(frames, self.spec, generator)
             else:
-                clip = self._views(reader, first, count)
-        return {"clip": clip, "label": self.annotations.labels[index], "index": torch.tensor(index)}
-
-    def _views(self, reader: FrameSource, first: int, count: int) -> Tensor:
-        clips = sample_indices(self.spec, count, reader.fps, clips=self.views.clips)
-        frames = reader.frames([first + i for clip in clips for i in clip])
-        return make_views(frames.unflatten(0, (len(clips), -1)), self.spec, self.views)
+                clip = source_views(reader, self.spec, self.views, first=first, count=count)
+                mirrored = False
+        label = self.annotations.labels[index]
+        if mirrored and self.mirrored_labels is not None:
+            label = self.mirrored_labels[label]
+        return {"clip": clip, "label": label, "index": torch.tensor(index)}
 
     def _another_of_its_class(self, index: int, generator: torch.Generator) -> int:
         labels = self.annotations.labels

@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 from torch import Tensor
 
 from videozoo.data.packet_index import PacketIndex, Stretch, index_packets
@@ -173,7 +174,7 @@ class VideoReader:
         if self._stream.frames > frames + max(3, frames // 20):  # headers are often wrong by one or two
             self._note(f"the header says {self._stream.frames} frames, {frames} decode: cut short, or a wrong header")
 
-    def _sound_packets(self) -> Iterator[Packet[VideoStream]]:
+    def _sound_packets(self) -> "Iterator[Packet[VideoStream]]":
         """Packets up to the end of the file, or to where it was cut off."""
         packets = self._container.demux(self._stream)
         while True:
@@ -251,7 +252,7 @@ def iterate(path: str | PathLike[str], chunk: int = 64) -> Iterator[Tensor]:
 
 def _to_tensor(frame: VideoFrame) -> Tensor:
     """One frame as displayed. Shape: uint8 RGB (3, H, W), channels last in memory."""
-    picture = frame.to_ndarray(format="rgb24")
+    picture: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")  # type: ignore[assignment]
     if frame.rotation:
         picture = np.ascontiguousarray(np.rot90(picture, frame.rotation // 90))
     return torch.from_numpy(picture).permute(2, 0, 1)

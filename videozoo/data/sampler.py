@@ -31,11 +31,11 @@ class EpochSampler(DistributedSampler[tuple[int, int]]):
         self.weights = weights
         self.start = 0
         if not shuffle:  # evaluation: no padding, no double counting
-            self.num_samples = len(range(rank, len(dataset), num_replicas))  # type: ignore[arg-type]
+            self.num_samples = len(range(rank, len(dataset), num_replicas))
 
     def order(self) -> list[int]:
         """The videos of this epoch on this rank."""
-        total = len(self.dataset)  # type: ignore[arg-type]
+        total = len(self.dataset)
         if not self.shuffle:
             return list(range(self.rank, total, self.num_replicas))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
@@ -46,7 +46,7 @@ class EpochSampler(DistributedSampler[tuple[int, int]]):
         padded = order[torch.arange(self.total_size) % total]
         return padded[self.rank :: self.num_replicas].tolist()
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[tuple[int, int]]:
         start, self.start = self.start, 0
         return iter([(self.epoch, index) for index in self.order()[start:]])
 

@@ -17,7 +17,6 @@ from videozoo.data.frame_source import open_video
 from videozoo.data.loader import ResumableLoader
 from videozoo.data.memory import VideoMemory
 from videozoo.data.sampler import EpochSampler, balancing_weights
-from videozoo.data.transforms import train_transform
 from videozoo.errors import AnnotationError, SettingError
 
 Part = Literal["train", "val", "test"]
@@ -44,7 +43,7 @@ class VideoDataModule(pl.LightningDataModule):
         on_error: OnError = "replace",
         balance: bool = False,
         test_views: Views | None = None,
-        transform: Transform = train_transform,
+        transform: Transform | None = None,
         in_memory: bool = False,
     ) -> None:
         super().__init__()

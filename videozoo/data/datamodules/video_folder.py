@@ -125,8 +125,8 @@ def stratified_holdout(labels: torch.Tensor, share: float, seed: int) -> tuple[l
     kept: list[int] = []
     held: list[int] = []
     for label in labels.unique().tolist():
-        places = torch.nonzero(labels == label).flatten()
-        places = places[torch.randperm(len(places), generator=generator)].tolist()
+        members = torch.nonzero(labels == label).flatten()
+        places = members[torch.randperm(len(members), generator=generator)].tolist()
         count = min(max(round(share * len(places)), 1 if share else 0), len(places) - 1)
         held += places[:count]
         kept += places[count:]
