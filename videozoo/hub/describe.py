@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from videozoo.clip_spec import ClipSpec
 from videozoo.errors import SettingError
 from videozoo.evaluation.cost import count_cost
 from videozoo.methods import METHODS
@@ -35,13 +36,14 @@ def describe(model: ActionRecognizer) -> dict[str, Any]:
 def describe_cost(model: ActionRecognizer) -> dict[str, Any]:
     """Parameters and multiply-adds of the network on the clip of its ClipSpec."""
     spec = model.clip_spec
-    channels = int(model.hparams.get("in_channels", 3))
-    cost = count_cost(model.network, (1, spec.frames, channels, spec.size, spec.size))
-    return {
-        "params": cost.parameters,
-        "gmacs": round(cost.macs / 1e9, 4),
-        "clip": [spec.frames, spec.size, spec.size],
-    }
+    frames, _, size, _ = shape = clip_shape(spec, int(model.hparams.get("in_channels", 3)))
+    cost = count_cost(model.network, (1, *shape))
+    return {"params": cost.parameters, "gmacs": round(cost.macs / 1e9, 4), "clip": [frames, size, size]}
+
+
+def clip_shape(spec: ClipSpec, channels: int) -> tuple[int, int, int, int]:
+    """The clip that the network sees, (T, C, H, W): flow comes with the fields of a segment stacked as channels."""
+    return spec.segments if spec.modality == "flow" else spec.frames, channels, spec.size, spec.size
 
 
 def plain(value: Any) -> Any:

@@ -42,7 +42,7 @@ def download(url: str, target: Path, expected: Expected, *, local_files_only: bo
 
     if target.is_file():
         return target
-    _refuse_hopeless(url, local_files_only=local_files_only)
+    _refuse_hopeless(url, expected, local_files_only=local_files_only)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{target}.lock"):
@@ -53,9 +53,9 @@ def download(url: str, target: Path, expected: Expected, *, local_files_only: bo
     return target
 
 
-def _refuse_hopeless(url: str, *, local_files_only: bool) -> None:
+def _refuse_hopeless(url: str, expected: Expected, *, local_files_only: bool) -> None:
     try:
-        check_url(url)
+        check_url(url, hash_is_known=expected.sha256 is not None)
     except ValueError as error:
         raise CheckpointError(f"{url}: {error}") from error
     if urlsplit(url).hostname in BROWSER_ONLY:
@@ -100,6 +100,7 @@ def _stream(url: str, partial: Partial, expected: Expected) -> None:
     if partial.size and partial.mark:
         headers |= {"Range": f"bytes={partial.size}-", "If-Range": partial.mark}
     with _open(url, headers, partial) as response:
+        _check_answer(url, response, expected)
         resumed = response.status == 206 and _starts_at(response, partial.size)
         if not resumed:
             partial.begin(response.headers.get("ETag") or response.headers.get("Last-Modified") or "")
@@ -150,13 +151,12 @@ def _open(url: str, headers: dict[str, str], partial: Partial) -> Iterator[HTTPR
     except (OSError, HTTPException) as error:
         raise _BreakOffError(f"the server is out of reach ({getattr(error, 'reason', error)})") from error
     with response:
-        _check_answer(url, response)
         yield response
 
 
-def _check_answer(url: str, response: HTTPResponse) -> None:
+def _check_answer(url: str, response: HTTPResponse, expected: Expected) -> None:
     try:
-        check_url(response.url)
+        check_url(response.url, hash_is_known=expected.sha256 is not None)
     except ValueError as error:
         raise CheckpointError(f"{url}: redirects to {response.url}, which {error}") from error
     if response.headers.get_content_type() == "text/html":

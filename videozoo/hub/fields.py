@@ -42,17 +42,26 @@ def check_weight_path(path: str) -> str:
     return check_relative_path(path)
 
 
-def check_url(url: str) -> str:
-    """The url if it may be fetched: https, or http on this very machine; no spaces, no user names.
+def check_url(url: str, *, hash_is_known: bool = False) -> str:
+    """The url if it may be fetched: https, or http on this very machine or where the file's sha256 is known.
+
+    Raises:
+        ValueError: for anything else, spaces and user names in it included.
+    """
+    split = urlsplit(url)
+    plain = split.scheme == "http" and (hash_is_known or split.hostname in ("127.0.0.1", "localhost", "::1"))
+    if not (plain or split.scheme == "https") or not split.hostname or "@" in split.netloc or re.search(r"\s", url):
+        raise ValueError("must be an https:// url (http:// only with a known sha256)")
+    return url
+
+
+def check_web_url(url: str) -> str:
+    """The url if it may be fetched, should the sha256 be known.
 
     Raises:
         ValueError: for anything else.
     """
-    split = urlsplit(url)
-    local = split.scheme == "http" and split.hostname in ("127.0.0.1", "localhost", "::1")
-    if not (local or split.scheme == "https") or not split.hostname or "@" in split.netloc or re.search(r"\s", url):
-        raise ValueError("must be an https:// url")
-    return url
+    return check_url(url, hash_is_known=True)
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,96}\.[a-z0-9_]{1,96}$")]
@@ -73,4 +82,5 @@ RepoId = Annotated[
     AfterValidator(check_repo_id),
 ]
 Url = Annotated[str, StringConstraints(max_length=1000), AfterValidator(check_url)]
+WebUrl = Annotated[str, StringConstraints(max_length=1000), AfterValidator(check_web_url)]
 Scalar = bool | int | float | str | None

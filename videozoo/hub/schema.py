@@ -24,8 +24,10 @@ from videozoo.hub.fields import (
     Size,
     Text,
     Url,
+    WebUrl,
     WeightPath,
     Word,
+    check_url,
 )
 
 Status = Literal["planned", "converted", "released", "withdrawn"]
@@ -73,11 +75,16 @@ class UpstreamSource(Row):
     """A file by the authors, to be converted once; sha256, its first digits and size are that file's."""
 
     type: Literal["upstream"]
-    url: Url
+    url: WebUrl
     layout: Word
     sha256: Sha256 | None = None
     sha256_prefix: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,64}$")] | None = None
     size: Size | None = None
+
+    @model_validator(mode="after")
+    def _may_be_fetched(self) -> "UpstreamSource":
+        check_url(self.url, hash_is_known=self.sha256 is not None)
+        return self
 
 
 Source = Annotated[PackageSource | HubSource | UrlSource | UpstreamSource, Field(discriminator="type")]
