@@ -31,11 +31,11 @@ class EpochSampler(DistributedSampler[tuple[int, int]]):
         self.weights = weights
         self.start = 0
         if not shuffle:  # evaluation: no padding, no double counting
-            self.num_samples = len(range(rank, len(dataset), num_replicas))
+            self.num_samples = len(range(rank, len(dataset), num_replicas))  # type: ignore[arg-type]
 
     def order(self) -> list[int]:
         """The videos of this epoch on this rank."""
-        total = len(self.dataset)
+        total = len(self.dataset)  # type: ignore[arg-type]
         if not self.shuffle:
             return list(range(self.rank, total, self.num_replicas))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
