@@ -11,6 +11,7 @@ from videozoo.representations.dynamic_image import DynamicImage
 from videozoo.representations.pixel_projection import PixelProjection
 from videozoo.representations.rgb_difference import RGBDifference
 from videozoo.representations.temporal_squeeze import TemporalSqueeze
+from videozoo.representations.tvnet import TVNet
 
 REPRESENTATIONS: dict[str, type[nn.Module]] = {
     "temporal_squeeze": TemporalSqueeze,
@@ -18,4 +19,5 @@ REPRESENTATIONS: dict[str, type[nn.Module]] = {
     "band_pass": MotionBandPass,
     "rgb_difference": RGBDifference,
     "dynamic_image": DynamicImage,
+    "tvnet": TVNet,
 }
