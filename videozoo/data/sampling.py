@@ -107,7 +107,7 @@ def _timed(
     spec: ClipSpec, frame_count: int, fps: float, clips: int, generator: torch.Generator | None
 ) -> list[list[int]]:
     """Clips of equal duration whatever the frame rate (PySlowFast without offset sampling, as X3D was tested)."""
-    length = spec.stride * spec.frames / spec.fps * fps
+    length = max(1.0, spec.stride * spec.frames / spec.fps * fps)
     room = max(0.0, frame_count - length)
     if generator is not None:
         starts = [room * float(torch.rand((), generator=generator))]
