@@ -17,6 +17,7 @@ from videozoo.data.frame_source import open_video
 from videozoo.data.loader import ResumableLoader
 from videozoo.data.memory import VideoMemory
 from videozoo.data.sampler import EpochSampler, balancing_weights
+from videozoo.data.transforms import default_train_transform
 from videozoo.errors import AnnotationError, SettingError
 
 Part = Literal["train", "val", "test"]
@@ -27,7 +28,8 @@ class VideoDataModule(pl.LightningDataModule):
 
     Batches are dicts with ``clip``, ``label``, ``index`` (see videozoo.clip_spec) and ``failed``, the places of videos
     that could not be read. Validation sees one centre view, the test ``test_views``. ``balance`` draws rare classes as
-    often as common ones. ``in_memory`` keeps all videos, decoded and resized, in this process.
+    often as common ones. ``flip`` mirrors every second training clip. ``in_memory`` keeps all videos, decoded and
+    resized, in this process.
     """
 
     frame_rate = 12.0  # of a video stored as pictures, frames a second
@@ -43,6 +45,7 @@ class VideoDataModule(pl.LightningDataModule):
         on_error: OnError = "replace",
         balance: bool = False,
         test_views: Views | None = None,
+        flip: bool = True,
         transform: Transform | None = None,
         in_memory: bool = False,
     ) -> None:
@@ -57,7 +60,8 @@ class VideoDataModule(pl.LightningDataModule):
         self.on_error: OnError = on_error
         self.balance = balance
         self.test_views = test_views or clip_spec.views
-        self.transform = transform
+        self.transform = transform or default_train_transform(clip_spec, flip=flip)
+        self.mirrored_labels: Tensor | None = None
         self.opener = VideoMemory(clip_spec) if in_memory else partial(open_video, frame_rate=self.frame_rate)
         self.bad_videos: Counter[str] = Counter()
         self._datasets: dict[Part, VideoDataset] = {}
@@ -87,6 +91,7 @@ class VideoDataModule(pl.LightningDataModule):
                 on_error=self.on_error,
                 seed=self.seed,
                 transform=self.transform,
+                mirrored_labels=self.mirrored_labels,
                 opener=self.opener,
             )
         return self._datasets[part]
@@ -148,6 +153,11 @@ class VideoDataModule(pl.LightningDataModule):
             more = f" and {len(self.bad_videos) - 20} more" if len(self.bad_videos) > 20 else ""
             warnings.warn(f"{len(self.bad_videos)} videos could not be read: {names}{more}", stacklevel=2)
             self.bad_videos.clear()
+
+
+def first_folder(root: Path, *names: str) -> Path:
+    """The first of these folders below ``root`` that exists, else ``root`` itself."""
+    return next((root / name for name in names if (root / name).is_dir()), root)
 
 
 def only_present(listed: Annotations, name: str) -> Annotations:

@@ -19,6 +19,7 @@ class MovingDigits(pl.LightningDataModule):
 
     Validation videos are further ones of the train part, never trained on; the test part shares neither digits nor
     backgrounds with it. ``digits`` says how videos are made (its ``part`` is ignored), ``clip_spec`` how clips are.
+    ``relevant_epochs`` is that of DigitClips.
     """
 
     labels = LABELS
@@ -34,6 +35,7 @@ class MovingDigits(pl.LightningDataModule):
         videos_test: int = 600,
         batch_size: int = 32,
         num_workers: int = 0,
+        relevant_epochs: int = 0,
     ) -> None:
         super().__init__()
         if batch_size < 1 or num_workers < 0:
@@ -41,7 +43,7 @@ class MovingDigits(pl.LightningDataModule):
         self.batch_size = batch_size
         self.num_workers = num_workers
         train = replace(digits or DigitSet(), part="train")
-        self.train_set = DigitClips(train, videos_train, clip_spec, training=True)
+        self.train_set = DigitClips(train, videos_train, clip_spec, training=True, relevant_epochs=relevant_epochs)
         self.val_set = DigitClips(train, videos_val, clip_spec, first=videos_train, training=False)
         self.test_set = DigitClips(replace(train, part="test"), videos_test, clip_spec, training=False)
 
