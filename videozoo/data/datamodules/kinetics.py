@@ -26,7 +26,7 @@ class Kinetics(VideoDataModule):
 
     That covers the downloaders' layouts: ``train/CLASS/...``, ``train/...``, ``val/...``. The official csv lists
     (label, youtube_id, time_start, time_end, split) lie in ``annotations_folder``, or in ``root`` or
-    ``root/annotations``. Mini-Kinetics-200 needs its two id lists beside the csv lists of Kinetics-400. The test part is
+    ``root/annotations``. Mini-Kinetics-200 needs its two id lists beside those of Kinetics-400. The test part is
     the validation list, on which the field reports. Videos that have been lost from the web are counted, no error.
     """
 
