@@ -22,11 +22,12 @@ def recompute(part: nn.Module, clip: Tensor) -> Tensor:
 @contextmanager
 def statistics_kept(part: nn.Module) -> Iterator[None]:
     """Batch norms do not count what they see in here: the second pass would count every batch twice."""
-    norms = [module for module in part.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    norms = [module for module in part.modules() if isinstance(module, _BatchNorm)]
+    kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, (momentum, count) in zip(norms, kept, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count
