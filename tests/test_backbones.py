@@ -196,7 +196,7 @@ def test_where_mobilenet_shifts():
 
 
 def test_the_fresh_classifier_is_small_and_centred():
-    classifier = BACKBONES["tsm_resnet10_tiny"](200).classifier
+    classifier = BACKBONES["bn_inception"](200).classifier
     assert classifier.weight.std().item() == pytest.approx(0.001, rel=0.05)
     assert not classifier.bias.any()
 

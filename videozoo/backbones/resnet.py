@@ -78,7 +78,8 @@ def tsm_resnet10_tiny(
     """Four basic blocks of 16 to 128 channels for clips of 64 to 112 pixels, 0.3 M parameters.
 
     The stem halves the resolution only once: what moves a few pixels in a small frame would stay inside one cell of
-    a coarser grid. ``pretrained`` is a safetensors file.
+    a coarser grid. Made to be trained from scratch, it starts with branches and a classifier that are not near zero:
+    only the branches know about motion. ``pretrained`` is a safetensors file.
     """
     body: Any = ResNet(
         BasicBlock,  # type: ignore[arg-type]  # timm annotates the instance
@@ -87,9 +88,11 @@ def tsm_resnet10_tiny(
         stem_type="deep",
         stem_width=8,
         channels=(16, 32, 64, 128),
+        zero_init_last=False,
     )
     body.maxpool = nn.Identity()
     spec = ClipSpec(frames=8, size=64, resize=64)
     backbone = FrameResNet(body, num_classes, shift=True, dropout=dropout, clip_spec=spec)
+    nn.init.normal_(backbone.classifier.weight, std=0.01)
     start_from(backbone, pretrained)
     return backbone
