@@ -18,7 +18,14 @@ from videozoo.errors import VideozooError
 # Words on the command line -> file in this folder.
 VERBS: dict[tuple[str, ...], str] = {
     ("bench", "predict"): "bench_predict",
+    ("cache", "list"): "cache_list",
+    ("cache", "prune"): "cache_prune",
+    ("cache", "verify"): "cache_verify",
+    ("convert",): "convert",
     ("demo",): "demo",
+    ("info",): "info",
+    ("list",): "list",
+    ("flow", "extract"): "flow_extract",
     ("make-digits",): "make_digits",
     ("predict",): "predict",
     ("reproduce",): "reproduce",

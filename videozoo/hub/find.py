@@ -56,6 +56,8 @@ def find_checkpoint(name: str, search: Search, *, revision: str | None = None) -
         if revision is not None:
             raise SettingError(f"{name} is a folder and has no revision {revision!r}")
         return in_folder(folder)
+    if match is None and ("/" in name or "\\" in name):
+        raise CheckpointError(f"{name}: no such folder, and not of the form owner/repo[@revision]")
     if match is None:
         raise UnknownNameError("checkpoint", name, rows)
     if revision is not None and match["revision"] is not None:

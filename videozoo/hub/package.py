@@ -2,11 +2,9 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from videozoo.errors import ManifestError
@@ -44,7 +42,7 @@ def package_checkpoint(model: ActionRecognizer, *, name: str, dtype: str = "floa
     """Make a model one of those that come with this package; returns the row to add to the manifest.
 
     Writes videozoo/hub/embedded/NAME.safetensors and videozoo/hub/labels/DATASET.txt of this checkout; add what
-    ``row_as_yaml`` gives to checkpoints_manifest.yaml. ``facts`` are those of save_model.
+    ``videozoo.hub.row_text.row_as_yaml`` gives to checkpoints_manifest.yaml. ``facts`` are those of save_model.
 
     Raises:
         ManifestError: when a field is missing or wrong.
@@ -61,22 +59,3 @@ def package_checkpoint(model: ActionRecognizer, *, name: str, dtype: str = "floa
         labels = row.labels.model_copy(update={"file": f"{row.labels.set}.txt"})
         shutil.copyfile(Path(folder) / "labels.txt", LABEL_LISTS / labels.file)
     return row.model_copy(update={"labels": labels})
-
-
-def row_as_yaml(row: Checkpoint | Mapping[str, Any]) -> str:
-    """A row as the manifest writes it: one field a line, its parts beside it."""
-    values = row.to_dict() if isinstance(row, Checkpoint) else dict(row)
-    lines = []
-    for field, value in values.items():
-        if isinstance(value, list) and value:
-            lines.append(f"  {field}:")
-            lines += [f"  - {_flow(item)}" for item in value]
-        else:
-            lines.append(f"  {field}: {_flow(value)}")
-    return "- " + "\n".join(lines).lstrip() + "\n"
-
-
-def _flow(value: Any) -> str:
-    """On one line, however long: a break there would hide what belongs together."""
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**9, allow_unicode=True)
-    return text.removesuffix("\n").removesuffix("\n...")

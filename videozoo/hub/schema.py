@@ -197,7 +197,7 @@ class Checkpoint(Row):
     labels: Labels | None = None
     cost: Cost | None = None
     results: tuple[Result, ...]
-    paper: Paper
+    paper: Paper | None = None
     replaced_by: Name | None = None
     reason: Text | None = None
 
