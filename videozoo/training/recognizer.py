@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MultilabelAveragePrecision
+from torchmetrics.classification import MulticlassAccuracy
 
 from videozoo.clip_spec import Average, ClipSpec
-from videozoo.evaluation.metrics import ClassMeanAccuracy
+from videozoo.evaluation.metrics import ClassMeanAccuracy, MeanAveragePrecision
 from videozoo.training.optimization import Optimization
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class ActionRecognizer(pl.LightningModule):
 def build_metrics(num_classes: int, *, multilabel: bool) -> MetricCollection:
     """Top-1, top-5 and class-mean accuracy, or mean average precision where a video has several labels."""
     if multilabel:
-        return MetricCollection({"mean_average_precision": MultilabelAveragePrecision(num_labels=num_classes)})
+        return MetricCollection({"mean_average_precision": MeanAveragePrecision()})
     return MetricCollection(
         {
             "top1": MulticlassAccuracy(num_classes, average="micro"),
