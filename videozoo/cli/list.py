@@ -54,10 +54,13 @@ def write_table(rows: "Sequence[Checkpoint]") -> None:
 
     from videozoo.hub.tables import HEADER, table_rows
 
-    table = Table(*HEADER, box=None)
+    table = Table(box=None)
+    for title in HEADER:
+        table.add_column(title, no_wrap=title in ("checkpoint", "status"))
     for cells in table_rows(rows):
         table.add_row(*cells)
-    Console(file=sys.stdout, soft_wrap=True).print(table)
+    # What is piped somewhere has no width to keep.
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 240).print(table)
 
 
 def write_markdown(rows: "Sequence[Checkpoint]") -> None:
