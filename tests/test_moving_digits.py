@@ -278,6 +278,20 @@ def test_training_clips_are_drawn_anew_each_epoch_and_test_clips_never():
     assert len(list(test)) == 2
 
 
+def test_the_first_epochs_can_show_relevant_frames_alone():
+    spec = ClipSpec(frames=8, size=36, resize=36)
+    digits = DigitSet(4, size=36)
+    clips = DigitClips(digits, 4, spec, training=True, relevant_epochs=1)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (spec.mean, spec.std))
+    for index in range(4):
+        video = digits.video(index)
+        seen = ((clips[0, index]["clip"] * std + mean) * 255).round().to(torch.uint8)
+        relevant = {frame.numpy().tobytes() for frame in video.frames[video.relevance]}
+        assert all(frame.numpy().tobytes() in relevant for frame in seen)
+    later = ((clips[1, 0]["clip"] * std + mean) * 255).round().to(torch.uint8)
+    assert any((frame == 0).all() for frame in later)  # a black one
+
+
 def test_batches_are_the_same_with_any_number_of_workers():
     def batches(workers):
         data = MovingDigits(

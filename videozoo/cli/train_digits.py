@@ -45,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--weight-decay", type=float, default=0.02)
+    parser.add_argument("--dropout", type=float, help="before the classifier; else the architecture's own")
+    parser.add_argument("--relevant-epochs", type=int, default=2, help="first epochs that show relevant frames alone")
     parser.add_argument("--mnist", metavar="DIR", help="folder with MNIST's idx files; else drawn digits")
     parser.add_argument("--backgrounds", metavar="DIR_OR_GLOB", help="videos to put behind; else drawn textures")
 
@@ -65,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     optimization = Optimization(
         "adamw", learning_rate=arguments.learning_rate, weight_decay=arguments.weight_decay, warmup_epochs=1
     )
-    model = create_model(arguments.arch, MovingDigits.num_classes, optimization=optimization)
+    model = create_model(arguments.arch, MovingDigits.num_classes, dropout=arguments.dropout, optimization=optimization)
     model.labels = MovingDigits.labels
     spec = replace(model.clip_spec, frames=arguments.frames, size=arguments.size, resize=arguments.size)
     model.clip_spec = replace(spec, sampling="uniform", views=Views())
@@ -77,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         videos_val=min(arguments.videos, 200),
         videos_test=arguments.test_videos,
         batch_size=arguments.batch_size,
+        relevant_epochs=arguments.relevant_epochs,
     )
     _commit()  # what will be needed at the end is asked for before the training
     _lay_channels_last(model)

@@ -77,19 +77,31 @@ class DigitClips(Dataset[dict[str, Tensor]]):
     """Videos ``first`` to ``first + videos`` of a set as clips of a ClipSpec; batch dicts as in videozoo.clip_spec.
 
     Made videos are kept, resized, as bytes: the second epoch only samples and normalises. ``dataset[epoch, index]``
-    draws the frames of a training clip at random from (seed, epoch, index), evaluation takes the centres. Nothing is
-    mirrored: left would become right.
+    draws the frames of a training clip at random from (seed, epoch, index), evaluation takes the centres. In the first
+    ``relevant_epochs`` training clips are drawn from the relevant frames alone, an easier task to begin with. Nothing
+    is mirrored: left would become right.
     """
 
-    def __init__(self, digits: DigitSet, videos: int, spec: ClipSpec, *, first: int = 0, training: bool) -> None:
+    def __init__(
+        self,
+        digits: DigitSet,
+        videos: int,
+        spec: ClipSpec,
+        *,
+        first: int = 0,
+        training: bool,
+        relevant_epochs: int = 0,
+    ) -> None:
         if videos < 1:
             raise SettingError(f"videos {videos}: a moving-digits set needs at least 1")
         self.digits = digits
         self.spec = spec
         self.first = first
         self.training = training
+        self.relevant_epochs = relevant_epochs
         self._pixels = torch.empty(videos, digits.frames, 3, spec.resize, spec.resize, dtype=torch.uint8)
         self._labels = torch.full((videos,), -1)
+        self._relevance = torch.zeros(videos, digits.frames, dtype=torch.bool)
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -102,8 +114,10 @@ class DigitClips(Dataset[dict[str, Tensor]]):
     def __getitem__(self, place: int | tuple[int, int]) -> dict[str, Tensor]:
         epoch, index = place if isinstance(place, tuple) else (0, place)
         generator = sample_generator(self.digits.seed, epoch, index) if self.training else None
-        chosen = sample_indices(self.spec, self.digits.frames, FPS, generator=generator)[0]
-        frames, label = self._video(index)
+        frames, label, relevance = self._video(index)
+        if self.training and epoch < self.relevant_epochs:
+            frames = frames[relevance]
+        chosen = sample_indices(self.spec, len(frames), FPS, generator=generator)[0]
         clip = TF.center_crop(frames[chosen], [self.spec.size, self.spec.size])
         return {
             "clip": normalise(clip, self.spec),
@@ -112,12 +126,13 @@ class DigitClips(Dataset[dict[str, Tensor]]):
             "failed": torch.tensor(READABLE),
         }
 
-    def _video(self, place: int) -> tuple[Tensor, Tensor]:
-        """Frames (T, 3, resize, resize) and label, made on the first call."""
+    def _video(self, place: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Frames (T, 3, resize, resize), label and relevance (T,), made on the first call."""
         if not 0 <= place < len(self):
             raise IndexError(place)  # ends iteration over a map-style data set
         if self._labels[place] < 0:
             video = self.digits.video(self.first + place)
             self._pixels[place] = resize_short_side(video.frames, self.spec.resize, antialias=self.spec.antialias)
+            self._relevance[place] = video.relevance
             self._labels[place] = video.label
-        return self._pixels[place], self._labels[place]
+        return self._pixels[place], self._labels[place], self._relevance[place]
