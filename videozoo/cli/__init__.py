@@ -17,6 +17,7 @@ from videozoo.errors import VideozooError
 
 # Words on the command line -> file in this folder.
 VERBS: dict[tuple[str, ...], str] = {
+    ("bench", "method"): "bench_method",
     ("bench", "predict"): "bench_predict",
     ("cache", "list"): "cache_list",
     ("cache", "prune"): "cache_prune",
