@@ -31,7 +31,6 @@ def test_classes_without_positives_and_ranges_of_batches_do_not_count():
     metric.update(torch.tensor([[0.9, 0.1, 0.5]]), labels[:1])  # looks like probabilities
     metric.update(torch.tensor([[-40.0, 60.0, 50.0]]), labels[1:])
     assert metric.compute() == 1
-    assert torch.isnan(MeanAveragePrecision().compute())
 
 
 def test_large_scores_keep_their_order():
