@@ -27,6 +27,8 @@ LICENCES = {  # by whether everything seen in training was drawn by this package
 }
 
 if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule, Trainer
+
     from videozoo.data.datamodules.moving_digits import MovingDigits
     from videozoo.data.digit_set import DigitSet
     from videozoo.training.recognizer import ActionRecognizer
@@ -88,6 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=sys.stderr.isatty(),
+        callbacks=[pl.callbacks.LambdaCallback(on_train_epoch_end=_say_where_it_stands)],
     )
     trainer.fit(model, data)
     model.cpu().eval()
@@ -99,6 +102,16 @@ def run(arguments: argparse.Namespace) -> int:
     _save(model, arguments, results, half=half)
     print(json.dumps(results))
     return 0
+
+
+def _say_where_it_stands(trainer: "Trainer", _: "LightningModule") -> None:
+    """One line an epoch, for logs as for people."""
+    seen = trainer.callback_metrics
+    print(
+        f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}: "
+        f"last loss {seen['train/loss']:.3f}, validation top-1 {100 * seen['val/top1']:.1f}",
+        file=sys.stderr,
+    )
 
 
 def _lay_channels_last(model: "ActionRecognizer") -> None:
@@ -150,6 +163,7 @@ def _top1_on_files(model: "ActionRecognizer", digits: "DigitSet", videos: int) -
 
 def _save(model: "ActionRecognizer", arguments: argparse.Namespace, results: dict[str, float], *, half: bool) -> None:
     """A checkpoint folder whose row says how the weights came about."""
+    from videozoo.data.moving_digits import FLIP_PAIRS
     from videozoo.hub.package import save_model
 
     settings = {name: value for name, value in vars(arguments).items() if value is not None}
@@ -175,6 +189,7 @@ def _save(model: "ActionRecognizer", arguments: argparse.Namespace, results: dic
         origin={"kind": "trained", "author": "videozoo", "training_data": TRAINING_DATA[drawn]},
         licence=LICENCES[drawn],
         paper=PAPER,
+        labels={"set": DATASET, "flip_pairs": [list(pair) for pair in FLIP_PAIRS]},
         results=[{**measured, "top1": round(100 * top1, 2), "note": note} for note, top1 in results.items()],
     )
 

@@ -18,6 +18,7 @@ from videozoo.data.digit_textures import Textures
 from videozoo.errors import SettingError
 
 LABELS = ("up", "down", "left", "right")
+FLIP_PAIRS = ((2, 3),)  # classes that a mirror swaps
 DIRECTIONS = ((-1, 0), (1, 0), (0, -1), (0, 1))  # of each label, as (y, x) with y down
 DIAGONALS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 TARGET_DIGITS = range(5)
