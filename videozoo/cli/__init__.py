@@ -24,6 +24,7 @@ VERBS: dict[tuple[str, ...], str] = {
     ("cache", "verify"): "cache_verify",
     ("convert",): "convert",
     ("demo",): "demo",
+    ("fuse",): "fuse",
     ("info",): "info",
     ("list",): "list",
     ("flow", "extract"): "flow_extract",
