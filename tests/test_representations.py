@@ -107,7 +107,7 @@ def test_band_pass_refuses_a_sum_of_nearly_zero():
 def loaded_band_pass(arrays, case: str, stride: int) -> MotionBandPass:
     space, time = (torch.from_numpy(arrays[f"{case}.w.{name}.weight"]) for name in ("conv_s", "conv_t"))
     module = MotionBandPass(in_channels=len(space), kernel_size=space.shape[-1], stride=stride, normalisation="l1")
-    module.load_state_dict({"space": space, "time": time[:, 0]})
+    module.load_state_dict({"space": space, "time": time})
     return module
 
 

@@ -88,6 +88,14 @@ class Backbone(nn.Module):
         """Scores before the temporal consensus. Shape: (B, T, C, H, W) -> (B, T', K)."""
         return self.forward_head(self.forward_features(clip))
 
+    def blocks(self) -> list[tuple[str, nn.Module]]:
+        """Every block in order, with the name of the place after it: stage0_block0 and so on."""
+        parts: list[tuple[str, nn.Module]] = []
+        for stage, blocks in enumerate(self.stages):
+            assert isinstance(blocks, nn.Sequential)
+            parts += [(f"stage{stage}_block{block}", part) for block, part in enumerate(blocks)]
+        return parts
+
     def pool_whole_clip(self) -> None:
         """Let the head average over the whole of any clip; only heads with a window of a fixed size differ."""
 

@@ -34,10 +34,10 @@ def laplacian_of_gaussian(size: int, sigma: float, normalisation: Normalisation 
     """
     if size < 1 or size % 2 == 0 or not sigma > 0:
         raise SettingError(f"kernel size {size}, sigma {sigma}: size must be odd, sigma positive (pixels)")
-    places = torch.arange(size, dtype=torch.float64) - size // 2
+    places = torch.arange(size, dtype=torch.float64, device="cpu") - size // 2  # its values are looked at below
     q = (places[:, None] ** 2 + places**2) / (2 * sigma**2)
     kernel = -(1 - q) * torch.exp(-q) / (math.pi * sigma**4)
-    measures = {"sum": kernel.sum(), "l1": kernel.abs().sum(), "peak": kernel.abs().max(), "none": torch.ones(())}
+    measures = {"sum": kernel.sum(), "l1": kernel.abs().sum(), "peak": kernel.abs().max(), "none": kernel.new_ones(())}
     if normalisation not in measures:
         raise SettingError(f"normalisation {normalisation!r}: must be one of {', '.join(measures)}")
     if normalisation == "sum" and abs(kernel.sum().item()) < SMALLEST_SUM:
@@ -80,7 +80,7 @@ class MotionBandPass(nn.Module):
         kernel = laplacian_of_gaussian(kernel_size, sigma, normalisation).float()
         difference = torch.tensor(SECOND_DIFFERENCE)
         self.space = nn.Parameter(kernel.repeat(kernels, 1, 1, 1), requires_grad=trainable)
-        self.time = nn.Parameter(difference.repeat(kernels, 1), requires_grad=trainable)
+        self.time = nn.Parameter(difference.repeat(kernels, 1, 1), requires_grad=trainable)
 
     def forward(self, clip: Tensor) -> Tensor:
         return self.filter_space(self.filter_time(clip))
@@ -97,7 +97,7 @@ class MotionBandPass(nn.Module):
 
     def filter_time(self, clip: Tensor) -> Tensor:
         """The second difference. Shape: (B, T, C, H, W) -> (B, T / stride, C, H, W)."""
-        past, present, future = self.time[..., None, None].unbind(dim=1)
+        past, present, future = self.time[:, 0, :, None, None].unbind(dim=1)
         if self.frames_per_segment == 3:
             before, now, after = split_segments(clip, 3).unbind(dim=2)
             return (now * present).addcmul_(before, past).addcmul_(after, future)

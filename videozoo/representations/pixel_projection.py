@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videozoo.errors import SettingError
+from videozoo.representations.precision import full_precision
 from videozoo.representations.segments import split_segments
 
 
@@ -91,7 +92,7 @@ class PixelProjection(nn.Module):
         )
 
     def forward(self, clip: Tensor) -> Tensor:
-        with torch.autocast(clip.device.type, enabled=False):
+        with full_precision(clip):
             segments, directions = self._segments_and_directions(clip)
             return _dynamic_appearance(segments, directions).to(clip.dtype)
 
@@ -100,14 +101,14 @@ class PixelProjection(nn.Module):
 
         Squared, summed over the T frames, averaged over pixels, channels, segments and clips.
         """
-        with torch.autocast(clip.device.type, enabled=False):
+        with full_precision(clip):
             segments, directions = self._segments_and_directions(clip)
             loss = (segments - project(segments, directions)).square().sum(dim=2).mean()
             return _dynamic_appearance(segments, directions).to(clip.dtype), loss
 
     def static(self, clip: Tensor) -> Tensor:
         """The projection itself, every frame's static part (equation 3.7). Shape: (B, S * T, C, H, W) -> same."""
-        with torch.autocast(clip.device.type, enabled=False):
+        with full_precision(clip):
             return project(*self._segments_and_directions(clip)).flatten(1, 2).to(clip.dtype)
 
     def basis(self, segments: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videozoo.errors import SettingError
+from videozoo.representations.precision import full_precision
 from videozoo.representations.segments import split_segments
 
 Activation = Literal["sigmoid", "leaky_relu", "tanh", "relu"]
@@ -67,7 +68,7 @@ class TemporalSqueeze(nn.Module):
             columns[:, column] = nn.init.orthogonal_(torch.empty(frames, frames))
 
     def forward(self, clip: Tensor) -> Tensor:
-        with torch.autocast(clip.device.type, enabled=False):
+        with full_precision(clip):
             values, basis = self._values_and_basis(clip)
             return _pictures(coefficients(values, basis), clip)
 
@@ -76,7 +77,7 @@ class TemporalSqueeze(nn.Module):
 
         The thesis calls it a mean absolute error; its formula is the Euclidean norm over the K frames, not squared.
         """
-        with torch.autocast(clip.device.type, enabled=False):
+        with full_precision(clip):
             values, basis = self._values_and_basis(clip)
             found = coefficients(values, basis)
             residual = values - basis @ found
