@@ -262,3 +262,26 @@ def test_thumos14_several_labels(tmp_path, videos):
     assert data.annotations("train").labels.tolist() == [1, 2], "a second label enters the video again"
     assert data.annotations("test").labels.tolist() == [[0, 1, 1]]
     assert data.dataset("test")[0]["label"].tolist() == [0, 1, 1]
+
+
+def test_check_reports_what_is_wrong(folder, capsys):
+    from videozoo.cli import main
+
+    assert main(["data", "check", "video_folder", str(folder), "--read"]) == 0
+    (folder / "train" / "jump").mkdir(parents=True)
+    for part in ("train", "test"):
+        for name in ("jump", "run"):
+            (folder / part / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(folder / name / "0.mp4", folder / part / name / "v.mp4")
+    for name in ("jump", "run"):
+        shutil.rmtree(folder / name)
+    capsys.readouterr()
+    assert main(["data", "check", "video_folder", str(folder), "--read"]) == 0
+    assert "2 classes; 0 videos are in both" in capsys.readouterr().out
+    (folder / "test" / "run" / "v.mp4").write_bytes(b"broken")
+    assert main(["data", "check", "video_folder", str(folder), "--read"]) == 1
+    assert "v.mp4: not a video" in capsys.readouterr().out
+    assert main(["data", "check", "ucf102", str(folder)]) == 2
+    assert "did you mean ucf101" in capsys.readouterr().err
+    assert main(["data", "check", "ucf101", str(folder), "--set", "split=4"]) == 2
+    assert "allowed are 1, 2, 3" in capsys.readouterr().err

@@ -1,0 +1,80 @@
+"""Check a data set on disk: videos and classes against the official counts, missing and unreadable files, leaks.
+
+Examples: `videozoo data check ucf101 /data/UCF101 --set split=2`, `videozoo data check video_folder my_videos/ --read`.
+Exit status 1 when something is wrong.
+"""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from videozoo.errors import SettingError, UnknownNameError
+
+if TYPE_CHECKING:
+    from videozoo.data.check import Report
+
+SHOWN = 10  # names of broken or shared videos printed of each kind
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `videozoo data check`."""
+    parser.add_argument("name", help="arid, breakfast, hmdb51, kinetics, something_something, thumos14, ucf101, ...")
+    parser.add_argument("root", help="folder of the data set")
+    parser.add_argument("--annotations", metavar="DIR", help="folder of the official lists, if elsewhere")
+    parser.add_argument("--set", nargs="+", default=(), metavar="KEY=VALUE", help="settings such as split=2, version=1")
+    parser.add_argument("--read", action="store_true", help="also decode a frame of every video")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the report."""
+    settings = dict(_setting(text) for text in arguments.set)
+    if arguments.annotations:
+        settings["annotations_folder"] = arguments.annotations
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from videozoo.clip_spec import ClipSpec
+    from videozoo.data.check import check_data
+    from videozoo.data.datamodules import DATA_MODULES
+
+    if arguments.name not in DATA_MODULES:
+        raise UnknownNameError("data set", arguments.name, DATA_MODULES)
+    try:
+        data = DATA_MODULES[arguments.name](arguments.root, clip_spec=ClipSpec(8, 224, 256), **settings)
+    except TypeError as error:
+        raise SettingError(f"{arguments.name}: {error}") from error
+    console = Console(stderr=True)
+    report = check_data(
+        data,
+        read=arguments.read,
+        progress=lambda places: track(places, description="reading", console=console, disable=not console.is_terminal),
+    )
+    _print(report)
+    return 0 if report.sound else 1
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise SettingError(f"--set {text!r}: expected KEY=VALUE")
+    return key, int(value) if value.isdigit() and key != "variant" else value
+
+
+def _print(report: "Report") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("part", "videos", "official", "missing", "unreadable", "without label", "empty classes", box=None)
+    for part in report.parts:
+        row = (part.listed, part.official or "-", part.missing, len(part.unreadable), part.unlabelled)
+        table.add_row(part.name, *map(str, row), str(len(part.empty_classes)))
+    Console(file=sys.stdout, soft_wrap=True).print(table)
+    print(f"{report.classes} classes; {len(report.shared)} videos are in both training and test")
+    problems = [problem for part in report.parts for problem in part.unreadable[:SHOWN]]
+    problems += [
+        f"{part.name}: no video of class {name}" for part in report.parts for name in part.empty_classes[:SHOWN]
+    ]
+    problems += [f"{name}: in training and test" for name in report.shared[:SHOWN]]
+    for problem in problems:
+        print(problem)

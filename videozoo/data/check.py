@@ -1,0 +1,91 @@
+"""What is right and wrong with a data set on disk, counted."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from videozoo.data.annotations import UNLABELLED, Annotations
+from videozoo.data.datamodules.base import Part, VideoDataModule
+from videozoo.data.frame_source import open_video
+from videozoo.errors import VideoError
+
+
+@dataclass
+class PartReport:
+    """One part: listed and missing videos, the official count if there is one, labels without videos, broken files."""
+
+    name: str
+    listed: int
+    official: int | None
+    missing: int
+    unlabelled: int
+    empty_classes: list[str]
+    unreadable: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Report:
+    """All parts of a data set, and the videos that are in two parts."""
+
+    classes: int
+    parts: list[PartReport]
+    shared: list[str]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.shared and not any(
+            part.missing or part.unreadable or part.empty_classes or part.official not in (None, part.listed)
+            for part in self.parts
+        )
+
+
+def check_data(data: VideoDataModule, *, read: bool, progress: Callable[[Iterable[int]], Iterable[int]]) -> Report:
+    """Compare lists with the disk and with the official counts; with ``read``, also decode a frame of every video.
+
+    ``progress`` wraps the loop over the videos of a part.
+    """
+    listed: dict[Part, Annotations] = {part: data.annotations(part) for part in ("train", "test")}
+    official = dict(zip(listed, _official(data), strict=True))
+    reports = []
+    for part, annotations in listed.items():
+        gone = set(annotations.missing())
+        report = PartReport(
+            part,
+            listed=len(annotations),
+            official=official[part],
+            missing=len(gone),
+            unlabelled=int((annotations.labels == UNLABELLED).sum()) if not annotations.multilabel else 0,
+            empty_classes=[
+                name
+                for name, count in zip(annotations.classes, annotations.class_counts().tolist(), strict=True)
+                if count == 0
+            ],
+        )
+        if read:
+            present = [index for index in range(len(annotations)) if index not in gone]
+            report.unreadable = [
+                problem for index in progress(present) if (problem := _problem(annotations.path(index)))
+            ]
+        reports.append(report)
+    names = [{annotations.relative(i) for i in range(len(annotations))} for annotations in listed.values()]
+    same_files = listed["train"].root == listed["test"].root
+    return Report(len(listed["train"].classes), reports, sorted(names[0] & names[1]) if same_files else [])
+
+
+def _official(data: VideoDataModule) -> tuple[int | None, int | None]:
+    """Official sizes of the training and the test part."""
+    counts = getattr(data, "official_counts", None)
+    if isinstance(counts, dict):
+        counts = counts.get(getattr(data, "split", getattr(data, "version", None)))
+    return (counts[0], counts[1]) if counts else (None, None)
+
+
+def _problem(path: Path) -> str | None:
+    """What is wrong with a video; None if the frame in its middle can be read."""
+    try:
+        with open_video(path) as source:
+            source.frames([source.frame_count // 2])
+    except VideoError as error:
+        return str(error)
+    return None
