@@ -111,6 +111,14 @@ class ClipSpec:
             views=Views(),
         )
 
+    def of_flow(self) -> "ClipSpec":
+        """The clip of the same network on flow images, 8 bits with 128 for no motion (TSN).
+
+        A network of pixels 0..255 sees them minus 128, any other divided by 255 as TSM does it.
+        """
+        mean, std = (128.0, 1.0) if self.value_range == 255 else (0.5, 0.226)
+        return replace(self, modality="flow", mean=(mean, mean), std=(std, std), channel_order="rgb")
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for YAML or JSON."""
         return asdict(self)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -111,9 +111,10 @@ class PBNet(ActionRecognizer):
         strategy.check(snippets)
         body = create_backbone(backbone, num_classes, dropout=dropout, pretrained=pretrained)
         frames = max(flow_lengths, default=snippet_frames)
+        spec = snippet_spec(body.clip_spec, snippets, frames)
         super().__init__(
             SnippetNetwork(body, SnippetPooling(pooling, weights), frames=frames, lengths=flow_lengths),
-            clip_spec=snippet_spec(body.clip_spec, snippets, frames, "flow" if flow_lengths else "rgb"),
+            clip_spec=spec.of_flow() if flow_lengths else spec,
             num_classes=num_classes,
             multilabel=multilabel,
             optimization=optimization or (FLOW_TRAINING if flow_lengths else TRAINING),
@@ -159,20 +160,13 @@ def check_snippets(frames: int, flow_lengths: Sequence[int]) -> None:
         raise SettingError(f"snippet_frames {frames}: flow_lengths {tuple(flow_lengths)} already say it")
 
 
-def snippet_spec(spec: ClipSpec, snippets: int, frames: int, modality: Literal["rgb", "flow"]) -> ClipSpec:
+def snippet_spec(spec: ClipSpec, snippets: int, frames: int) -> ClipSpec:
     """One random snippet of each of the segments; tested on 25 snippets x 10 crops whose scores are averaged (IV-B)."""
-    spec = replace(
+    return replace(
         spec,
         frames=snippets * frames,
         frames_per_segment=frames,
         sampling="uniform",
         stride=1,
-        modality=modality,
         views=Views(crops=10, frames=TEST_SNIPPETS * frames),
     )
-    if modality == "rgb":
-        return spec
-    # Flow images have no colours; their zero motion is 128, and networks of pixels 0..255 are not divided.
-    whole = spec.value_range == 255
-    mean, std = (128.0, 1.0) if whole else (0.5, 0.226)
-    return replace(spec, mean=(mean, mean), std=(std, std), channel_order="rgb")
