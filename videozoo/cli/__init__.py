@@ -35,6 +35,8 @@ VERBS: dict[tuple[str, ...], str] = {
     ("predict",): "predict",
     ("publish",): "publish",
     ("reproduce",): "reproduce",
+    ("show", "attention"): "show_attention",
+    ("show", "gradcam"): "show_gradcam",
     ("train-digits",): "train_digits",
 }
 

@@ -1,0 +1,53 @@
+"""Draw which places of which frames speak for a class (Grad-CAM over time), for one network or several.
+
+Example: `videozoo show gradcam clip.mp4 heat.png --model NAME --class 3`. Without a class, each network's own answer
+is explained. The colours of each row of frames span its own values: dark is the smallest, pale the largest.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DEFAULT_MODEL = "tsm_resnet10_tiny.moving_digits"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `videozoo show gradcam`."""
+    parser.add_argument("video", help="a video file, or a folder of pictures")
+    parser.add_argument("out", type=Path, help="picture to write, .png or .jpg")
+    parser.add_argument(
+        "--model", action="append", help=f"checkpoint, or an architecture (random weights); default {DEFAULT_MODEL}"
+    )
+    parser.add_argument("--class", dest="target", type=int, default=None, help="class number (default: the best)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the picture."""
+    from videozoo.visualization.heat import labelled_strips
+
+    rows: list[tuple[str, Tensor]] = []
+    for name in arguments.model or [DEFAULT_MODEL]:
+        rows += network_rows(arguments.video, name, arguments.target, first=not rows)
+    labelled_strips(rows).save(arguments.out)
+    print(f"picture: {arguments.out}")
+    return 0
+
+
+def network_rows(video: str, name: str, target: int | None, *, first: bool) -> list[tuple[str, "Tensor"]]:
+    """The frames with the class's heat, and before the first network's the frames as they are."""
+    from videozoo.cli.models import load_or_create
+    from videozoo.data.reading import read_views
+    from videozoo.visualization.grad_cam import grad_cam
+    from videozoo.visualization.heat import paint, stretch, to_pixels
+
+    model = load_or_create(name)
+    clip = read_views(video, model.clip_spec)[:1]
+    frames = to_pixels(clip[0], model.clip_spec)
+    heat, scores = grad_cam(model, clip, target)
+    shown = int(scores.argmax()) if target is None else target
+    title = f"{name}: {model.labels[shown]}, probability {scores.softmax(dim=-1)[shown]:.3f}"
+    rows = [(Path(video).name, frames)] if first else []
+    return [*rows, (title, paint(frames, stretch(heat)))]
