@@ -4,6 +4,7 @@ from videozoo.methods.bqn import BQN
 from videozoo.methods.cbam import CBAM
 from videozoo.methods.cpa import CPA
 from videozoo.methods.dan import DAN
+from videozoo.methods.datp import DATP
 from videozoo.methods.dynamic_image import DynamicImage
 from videozoo.methods.gc import GC
 from videozoo.methods.mbpm import MBPM
@@ -15,6 +16,7 @@ from videozoo.methods.se import SE
 from videozoo.methods.tesnet import TeSNet
 from videozoo.methods.tsm import TSM
 from videozoo.methods.tsn import TSN
+from videozoo.methods.tvnet import TVNet
 from videozoo.methods.x3d import X3D
 from videozoo.training.recognizer import ActionRecognizer
 
@@ -23,6 +25,7 @@ METHODS: dict[str, type[ActionRecognizer]] = {
     "cbam": CBAM,
     "cpa": CPA,
     "dan": DAN,
+    "datp": DATP,
     "dynamic_image": DynamicImage,
     "gc": GC,
     "mbpm": MBPM,
@@ -34,5 +37,6 @@ METHODS: dict[str, type[ActionRecognizer]] = {
     "tesnet": TeSNet,
     "tsm": TSM,
     "tsn": TSN,
+    "tvnet": TVNet,
     "x3d": X3D,
 }

@@ -100,9 +100,13 @@ class ActionRecognizer(pl.LightningModule):
 
         return videozoo.predict(self, video, **options)
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What the optimiser is given; a method some of whose parts learn at other rates says so here."""
+        return [{"params": list(self.parameters())}]
+
     def configure_optimizers(self) -> "OptimizerLRScheduler":
-        """The optimiser of ``optimization`` over all parameters, its schedule stepped once a training step."""
-        optimizer = self.optimization.build_optimizer(self.parameters())
+        """The optimiser of ``optimization`` over the parameter groups, its schedule stepped once a training step."""
+        optimizer = self.optimization.build_optimizer(self.parameter_groups())
         epochs = max(self.trainer.max_epochs or 1, 1)
         steps_per_epoch = int(self.trainer.estimated_stepping_batches) // epochs
         schedule = self.optimization.build_schedule(optimizer, steps_per_epoch=steps_per_epoch, epochs=epochs)
