@@ -74,9 +74,8 @@ def in_folder(folder: Path) -> Found:
     config = folder / CONFIG
     if not config.is_file():
         raise CheckpointError(f"{folder}: not a checkpoint folder, {CONFIG} is missing")
-    row = read_row(config)
-    labels = inside(folder, row.labels.file) if row.labels else None
-    return Found(row, inside(folder, row.file.path), labels)
+    row = read_row(config)  # whose paths stay in the folder
+    return Found(row, folder / row.file.path, folder / row.labels.file if row.labels else None)
 
 
 def in_repository(repo_id: str, revision: str, search: Search) -> Found:

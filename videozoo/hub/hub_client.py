@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from videozoo.errors import CheckpointError
+from videozoo.errors import CheckpointError, VideozooError
 
 CONNECT_SECONDS = 10.0
 
@@ -100,11 +100,12 @@ def told_in_one_line(what: str) -> Iterator[None]:
         (errors.RevisionNotFoundError, AbsentError, "no such branch, tag or commit"),
         (errors.RemoteEntryNotFoundError, AbsentError, "no such file in this repository"),
         (errors.LocalEntryNotFoundError, OfflineError, "not in the cache, and the hub is out of reach or switched off"),
+        (errors.LocalTokenNotFoundError, AbsentError, "needs a login (`hf auth login`)"),
         (errors.OfflineModeIsEnabled, OfflineError, "not in the cache, and the hub is switched off"),
     )
     try:
         yield
-    except CheckpointError:
+    except VideozooError:
         raise
     except Exception as error:
         for kind, ours, text in told:
@@ -117,6 +118,9 @@ def _other(what: str, error: Exception) -> Exception:
     """A full disk and the like by the system's words; what the http client says by its first line."""
     if isinstance(error, OSError) and error.errno is not None:
         return CheckpointError(f"{what}: {error.strerror} ({error.filename or 'no file named'})")
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in (401, 403):
+        return AbsentError(f"{what}: the hub refuses it (HTTP {status}): log in (`hf auth login`) or ask its owner")
     first = (str(error).strip().splitlines() or ["no reason given"])[0][:300]
     network = isinstance(error, OSError) or type(error).__module__.startswith(("httpx", "httpcore"))
     return (OfflineError if network else CheckpointError)(f"{what}: {type(error).__name__}: {first}")

@@ -1,0 +1,159 @@
+"""The model card of a checkpoint: metadata that a hub reads, and what people ask first. Made from the row alone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from videozoo.hub.schema import Checkpoint, Figures, Measured, Reported
+from videozoo.hub.tables import clip_text, views_text
+
+# SPDX identifiers that a hub knows by these names; any other licence is "other", with its own name and link.
+HUB_LICENCES = {
+    "Apache-2.0": "apache-2.0",
+    "MIT": "mit",
+    "BSD-2-Clause": "bsd-2-clause",
+    "BSD-3-Clause": "bsd-3-clause",
+    "CC-BY-4.0": "cc-by-4.0",
+    "CC-BY-NC-4.0": "cc-by-nc-4.0",
+}
+
+USE = """Labelling short videos with one of the classes below, and starting point for training on other classes. Not
+meant for deciding about people: the labels describe what is done in a clip, learnt from one collection of videos with
+its own biases, and a network always answers with one of its classes, also where none applies."""
+
+
+def model_card(row: Checkpoint, repo_id: str, tag: str, labels: Sequence[str] | None = None) -> str:
+    """README.md of a repository that holds the checkpoint."""
+    from huggingface_hub import ModelCardData
+
+    metadata = ModelCardData(**card_metadata(row)).to_yaml()
+    return f"---\n{metadata}\n---\n{card_body(row, repo_id, tag, labels)}"
+
+
+def card_metadata(row: Checkpoint) -> dict[str, Any]:
+    """The fields of the card's header."""
+    from huggingface_hub import EvalResult
+
+    results = [
+        EvalResult(
+            task_type="video-classification",
+            dataset_type=result.dataset,
+            dataset_name=result.dataset,
+            dataset_split=result.split,
+            dataset_args={"views": views_text(result.protocol), "average": result.protocol.average},
+            metric_type="accuracy",
+            metric_name=f"{metric} ({result.kind})",
+            metric_value=value,
+            source_name=result.by if isinstance(result, Reported) else None,
+            source_url=result.source if isinstance(result, Reported) else None,
+        )
+        for result in row.results
+        for metric, value in (("top-1", result.top1), ("top-5", result.top5), ("class mean", result.mean_class))
+        if value is not None
+    ]
+    licence = HUB_LICENCES.get(row.licence.weights)
+    fields: dict[str, Any] = {
+        "model_name": row.name,
+        "library_name": "videozoo",
+        "pipeline_tag": "video-classification",
+        "tags": ["video-classification", "action-recognition", row.method, row.arch],
+        "datasets": [row.dataset],
+        "metrics": ["accuracy"],
+        "license": licence or "other",
+        "eval_results": results or None,
+    }
+    if licence is None:
+        fields |= {"license_name": row.licence.weights.lower().replace(" ", "-"), "license_link": "LICENSE"}
+    if row.origin.base_model and "/" in row.origin.base_model:
+        fields["base_model"] = row.origin.base_model
+    return fields
+
+
+def card_body(row: Checkpoint, repo_id: str, tag: str, labels: Sequence[str] | None) -> str:
+    """The card below its header, in Markdown."""
+    parts = [
+        f"# {row.name}\n\n{_summary(row)}",
+        f'```python\nfrom videozoo import load_model\n\nmodel = load_model("{repo_id}@{tag}")\n'
+        f'print(model.predict("clip.mp4", topk=5))\n```\n\n'
+        "The weights are the state dict of `model.network`, a plain torch module; size and sha256 are verified.",
+        f"## Input\n\n{_input(row)}",
+        f"## Figures\n\n{_figures(row)}",
+        f"## Intended use and limits\n\n{USE}",
+        f"## Origin and licence\n\n{_origin(row)}",
+    ]
+    if labels:
+        parts.append(f"## Classes\n\n{len(labels)}, in the order of labels.txt: {', '.join(labels[:8])}, ...")
+    if row.paper:
+        parts.append(f"## Paper\n\n[{row.paper.title}]({row.paper.url})")
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(row: Checkpoint) -> str:
+    text = f"`{row.arch}` ({row.method}) for {row.num_classes} classes of {row.dataset}"
+    if row.cost:
+        clip = " x ".join(map(str, row.cost.clip))
+        text += f"; {row.cost.params / 1e6:.2f} M parameters, {row.cost.gmacs:.2f} G multiply-adds a clip of {clip}"
+    return f"{text}."
+
+
+def _input(row: Checkpoint) -> str:
+    spec = row.clip_spec
+    numbers = ", ".join(f"{value:g}" for value in spec.mean), ", ".join(f"{value:g}" for value in spec.std)
+    return (
+        f"Clips (B, T, C, H, W): {clip_text(row)}; short side {spec.resize}, centre {spec.size} pixels; "
+        f"{spec.modality}, {spec.channel_order}, 0..{spec.value_range}, mean {numbers[0]}, deviation {numbers[1]}."
+    )
+
+
+def _figures(row: Checkpoint) -> str:
+    """Two tables, so that other people's figures are never mistaken for ours."""
+    parts = []
+    reported = [result for result in row.results if isinstance(result, Reported)]
+    measured = [result for result in row.results if isinstance(result, Measured)]
+    if reported:
+        rows = [(*_cells(result), f"[{result.by}]({result.source})", result.note or "") for result in reported]
+        parts.append("Reported by others:\n\n" + _table(("data", "views", "top-1", "top-5", "by", "note"), rows))
+    if measured:
+        rows = [
+            (
+                *_cells(result),
+                str(result.n),
+                f"`{result.command}`",
+                f"{result.date}, seed {result.seed}, {result.commit}",
+            )
+            for result in measured
+        ]
+        header = ("data", "views", "top-1", "top-5", "videos", "command", "when and with what")
+        parts.append("Measured with videozoo:\n\n" + _table(header, rows))
+    return "\n\n".join(parts) or "None yet."
+
+
+def _cells(result: Figures) -> tuple[str, ...]:
+    figures = [f"{value:.2f}" if value is not None else "-" for value in (result.top1, result.top5)]
+    views = f"{views_text(result.protocol)}, mean of {result.protocol.average}"
+    return (f"{result.dataset}, {result.split}", views, *figures)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") or " " for cell in cells) + " |" for cells in rows]
+    return "\n".join(lines)
+
+
+def _origin(row: Checkpoint) -> str:
+    origin, licence = row.origin, row.licence
+    facts = [
+        f"{'Trained' if origin.kind == 'trained' else 'Converted from weights'} by {origin.author}"
+        + (f" ({origin.repo}{'@' + origin.commit if origin.commit else ''})" if origin.repo else ""),
+        f"started from {origin.base_model}" if origin.base_model else "",
+        f"trained on {origin.training_data}" if origin.training_data else "",
+        origin.note or "",
+    ]
+    terms = [
+        f"Licence of the weights: {licence.weights}" + (f" ([source]({licence.source}))" if licence.source else ""),
+        "" if licence.stated_for_weights else "the source states it for the code, not for the weights",
+        "no commercial use" if licence.non_commercial else "",
+        f"attribution: {licence.attribution}" if licence.attribution else "",
+        f"data: {licence.data_terms}" if licence.data_terms else "",
+    ]
+    file = f"`{row.file.path}`: {row.file.size} bytes, sha256 `{row.file.sha256}`, {row.file.dtype}."
+    return "\n\n".join(("; ".join(filter(None, facts)) + ".", "; ".join(filter(None, terms)) + ".", file))
