@@ -20,6 +20,7 @@ from videozoo.data.packet_index import PacketIndex, Stretch, index_packets
 from videozoo.errors import VideoError
 
 DEFAULT_FPS = 25.0  # of a file that does not say
+KEPT_BYTES = 48 << 20  # of decoded pictures, held from counting the frames of a file until they are asked for
 
 
 class VideoWarning(UserWarning):
@@ -42,10 +43,12 @@ class VideoReader:
         self._threads = threads
         self._container, self._stream = self._open()
         self._count: int | None = None
+        self._kept: list[VideoFrame] = []
         self._index: PacketIndex | None = None
         self._indexed = False
         self._rotation: int | None = None
         self._fresh = True  # nothing was read since the file was opened
+        self._careful = False  # the decoder reports damage instead of painting over it
 
     def __enter__(self) -> "VideoReader":
         return self
@@ -57,6 +60,7 @@ class VideoReader:
 
     def close(self) -> None:
         """Close the file."""
+        self._kept = []
         self._container.close()
 
     @property
@@ -137,6 +141,9 @@ class VideoReader:
         if not isinstance(stream, VideoStream):
             container.close()
             raise VideoError(f"{self.path}: no video stream in it")
+        if stream.codec_context is None:
+            container.close()
+            raise VideoError(f"{self.path}: FFmpeg knows no decoder for its video stream")
         stream.codec_context.thread_count = self._threads
         stream.codec_context.thread_type = "AUTO" if self._threads != 1 else "NONE"
         return container, stream
@@ -147,6 +154,7 @@ class VideoReader:
             self._container.close()
             self._container, self._stream = self._open()
         self._fresh = False
+        self._careful = False
 
     def _packets(self) -> PacketIndex | None:
         if not self._indexed:
@@ -187,12 +195,24 @@ class VideoReader:
                 return
 
     def _count_by_decoding(self) -> int:
-        return sum(1 for _ in self._decode_all())
+        """Decode everything, and keep what was decoded of a short video, since frames of it will be asked for next."""
+        self._kept = []
+        kept: list[VideoFrame] | None = []
+        count, size = 0, 0
+        for frame in self._decode_all():
+            count += 1
+            if kept is not None:
+                size += sum(plane.buffer_size for plane in frame.planes)
+                kept.append(frame)
+                if size > KEPT_BYTES:
+                    kept = None
+        self._kept = kept or []
+        return count
 
     def _by_decoding(self, wanted: set[int]) -> dict[int, Tensor]:
         """Frames by sequential decoding up to the last wanted one."""
         found: dict[int, Tensor] = {}
-        for place, frame in enumerate(self._decode_all()):
+        for place, frame in enumerate(self._kept or self._decode_all()):
             if place in wanted:
                 found[place] = _to_tensor(frame)
                 if len(found) == len(wanted):
@@ -209,27 +229,33 @@ class VideoReader:
         try:
             for stretch in index.stretches(wanted):
                 for frame in self._decode_stretch(stretch):
-                    place = number.get(frame.pts)
-                    if place in wanted and place not in found:
+                    place = number[frame.pts]
+                    if place in wanted:
                         found[place] = _to_tensor(frame)
-        except av.FFmpegError:
-            found = {}
-        if len(found) < len(wanted):  # damage that the packets did not show: what sequential decoding says holds
+        except (av.FFmpegError, _DamageError):  # not seen in the headers: what sequential decoding says holds
             self._index, self._count = None, None
             return None
         return found
 
     def _decode_stretch(self, stretch: Stretch) -> Iterator[VideoFrame]:
-        """Frames of the packets of a stretch, the decoder emptied at the end."""
+        """Frames of the packets of a stretch, the decoder emptied at the end.
+
+        Raises:
+            _DamageError: unless every packet gives its frame, in the order of display.
+        """
+        if not self._careful:
+            self._rewind()
+            self._stream.codec_context.options = {"err_detect": "explode"}
+            self._careful = True
         self._container.seek(stretch.entry, stream=self._stream, backward=True)
-        left = len(stretch.packets)
-        for packet in self._container.demux(self._stream):
-            if packet.pts in stretch.packets:
-                yield from packet.decode()
-                left -= 1
-                if not left:
-                    break
-        yield from self._stream.codec_context.decode(None)
+        expected = iter(sorted(stretch.packets))
+        for packet in _wanted_packets(self._container.demux(self._stream), stretch.packets):
+            for frame in self._stream.codec_context.decode(packet):
+                if frame.is_corrupt or frame.pts != next(expected, None):
+                    raise _DamageError
+                yield frame
+        if next(expected, None) is not None:
+            raise _DamageError
 
     def _note(self, problem: str) -> None:
         """Remember a problem, and warn of it once."""
@@ -250,9 +276,27 @@ def iterate(path: str | PathLike[str], chunk: int = 64) -> Iterator[Tensor]:
         yield from reader.iterate(chunk)
 
 
+class _DamageError(Exception):
+    """A picture that is not what its packet's header promised."""
+
+
+def _wanted_packets(
+    packets: "Iterator[Packet[VideoStream]]", wanted: frozenset[int]
+) -> "Iterator[Packet[VideoStream] | None]":
+    """The packets of these display times, then None, which empties the decoder."""
+    left = len(wanted)
+    for packet in packets:
+        if packet.pts in wanted:
+            yield packet
+            left -= 1
+            if not left:
+                break
+    yield None
+
+
 def _to_tensor(frame: VideoFrame) -> Tensor:
     """One frame as displayed. Shape: uint8 RGB (3, H, W), channels last in memory."""
-    picture: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")  # type: ignore[assignment]
+    picture: NDArray[np.uint8] = frame.to_ndarray(format="rgb24", threads=1)  # type: ignore[assignment]
     if frame.rotation:
         picture = np.ascontiguousarray(np.rot90(picture, frame.rotation // 90))
     return torch.from_numpy(picture).permute(2, 0, 1)

@@ -1,21 +1,22 @@
 """Which packets a wanted frame needs: a table of a video's packets where these prove it, without decoding.
 
-Provable is the common case, H.264 or HEVC in an MP4, MOV or Matroska file: every packet holds one whole picture, says
-whether later pictures refer to it, and carries its display time. Everything else is decoded from the start.
+Provable is the common case, progressive H.264 in an MP4, MOV or Matroska file: every packet holds one whole picture,
+whose header says when it is displayed and whether others refer to it. Everything else is decoded from the start.
 """
 
+from bisect import bisect, insort
 from dataclasses import dataclass
 
 import av
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from videozoo.data.h264 import Picture, PictureHeaders, UnclearError
+
 CONTAINERS = frozenset({"mov", "mp4", "matroska"})
-# Codec -> NAL unit types of a slice, and of a slice of a picture that resets all references (IDR).
-SLICES = {"h264": frozenset({1, 5}), "hevc": frozenset(range(10)) | frozenset(range(16, 22))}
-RESETS = {"h264": frozenset({5}), "hevc": frozenset({19, 20})}
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Stretch:
     """A run of packets: where to enter, and which of them (by display time) to decode."""
 
     entry: int
-    packets: set[int]
+    packets: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class PacketIndex:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def stretches(self, frames: set[int]) -> list["Stretch"]:
+    def stretches(self, frames: set[int]) -> list[Stretch]:
         """What to decode for these frames: from the nearest entry before each, nothing twice, nothing after."""
         position = np.empty(len(self), np.int64)
         position[self.frame] = np.arange(len(self))
@@ -54,72 +55,61 @@ class PacketIndex:
             last = int(wanted[starts == start].max())
             used = ~self.disposable[start : last + 1]
             used[wanted[starts == start] - start] = True
-            stretches.append(Stretch(int(self.pts[start]), {int(t) for t in self.pts[start : last + 1][used]}))
+            stretches.append(Stretch(int(self.pts[start]), frozenset(self.pts[start : last + 1][used].tolist())))
         return stretches
 
 
 def index_packets(container: InputContainer, stream: VideoStream) -> PacketIndex | None:
-    """The table of a stream's packets, or None where one packet a frame cannot be proven.
+    """The table of a stream's packets, or None where one packet a frame, in the order of times, cannot be proven.
 
     Reads the whole file, decodes nothing, and leaves the container at its end.
     """
-    codec = stream.codec_context.name
-    extradata = stream.codec_context.extradata
-    if codec not in SLICES or not CONTAINERS & set(container.format.name.split(",")):
+    context = stream.codec_context
+    if context.name != "h264" or not CONTAINERS & set(container.format.name.split(",")):
         return None
-    # Extradata that begins with 1 announces pictures as length-prefixed units, which can be walked through.
-    if not extradata or len(extradata) < 22 or extradata[0] != 1:
-        return None
-    length_size = (extradata[4] if codec == "h264" else extradata[21]) % 4 + 1
-    pts: list[int] = []
-    entry: list[bool] = []
-    disposable: list[bool] = []
     try:
-        for packet in container.demux(stream):
-            if packet.size == 0 and packet.dts is None:
-                continue  # the flushing packet at the end
-            picture = _inspect(memoryview(packet), codec, length_size)
-            if picture is None or packet.pts is None or packet.is_corrupt or packet.is_discard:
-                return None
-            pts.append(packet.pts)
-            entry.append(picture.resets)
-            disposable.append(picture.disposable)
-    except av.FFmpegError:
+        headers = PictureHeaders(bytes(context.extradata or b""))
+        times, pictures = _read_headers(container, stream, headers)
+    except (av.FFmpegError, UnclearError):
         return None
-    times = np.array(pts, np.int64)
-    if not pts or not entry[0] or len(np.unique(times)) < len(times):
+    if not pictures or not pictures[0].resets:
+        return None
+    resets = np.array([picture.resets for picture in pictures])
+    orders = np.array([picture.order for picture in pictures], np.int64)
+    display = np.lexsort((orders, np.cumsum(resets)))  # as a decoder shows them: a reset empties it first
+    pts = np.array(times, np.int64)
+    if not np.all(np.diff(pts[display]) > 0):
         return None
     frame = np.empty(len(pts), np.int64)
-    frame[np.argsort(times)] = np.arange(len(pts))
-    entries = np.array(entry)
-    # A picture shown before the entry that it follows in the file may need what came before: no entry then.
-    later_minimum = np.minimum.accumulate(frame[::-1])[::-1]
-    entries &= later_minimum == frame
-    return PacketIndex(frame, times, entries, np.array(disposable)) if entries[0] else None
+    frame[display] = np.arange(len(pts))
+    if _longest_wait(frame.tolist()) > context.reorder_depth:  # the decoder would drop pictures until it has learnt it
+        return None
+    entry = resets & (frame == np.arange(len(pts)))
+    disposable = np.array([not picture.referred_to for picture in pictures])
+    return PacketIndex(frame, pts, entry, disposable)
 
 
-@dataclass(frozen=True)
-class _Picture:
-    resets: bool
-    disposable: bool
+def _read_headers(
+    container: InputContainer, stream: VideoStream, headers: PictureHeaders
+) -> tuple[list[int], list[Picture]]:
+    times, pictures = [], []
+    syntax = BitStreamFilterContext("h264_metadata", stream)  # changes nothing, but fails where a header is broken
+    for packet in container.demux(stream):
+        if packet.size == 0 and packet.dts is None:
+            continue  # the flushing packet at the end
+        if packet.pts is None or packet.is_corrupt or packet.is_discard:
+            raise UnclearError("a packet without a time, damaged, or not to be shown")
+        pictures.append(headers.read(memoryview(packet)))
+        times.append(packet.pts)
+        syntax.filter(packet)  # takes the packet's contents
+    return times, pictures
 
 
-def _inspect(data: memoryview, codec: str, length_size: int) -> _Picture | None:
-    """What a packet of length-prefixed units holds; None unless it is exactly one sound picture."""
-    place, slices, resets, disposable = 0, 0, True, True
-    while place < len(data):
-        length = int.from_bytes(data[place : place + length_size], "big")
-        place += length_size
-        if length == 0 or place + length > len(data):
-            return None
-        header = data[place]
-        if header & 0x80:  # a bit that is never set
-            return None
-        kind = header & 0x1F if codec == "h264" else header >> 1 & 0x3F
-        if kind in SLICES[codec]:
-            slices += 1
-            resets &= kind in RESETS[codec]
-            # H.264 says so in nal_ref_idc; in HEVC even types below 16 are not referred to in their own layer.
-            disposable &= (header & 0x60 == 0) if codec == "h264" else (kind < 16 and kind % 2 == 0)
-        place += length
-    return _Picture(resets, disposable and not resets) if slices else None
+def _longest_wait(frame: list[int]) -> int:
+    """How many later-displayed frames at most precede one in the file: what a decoder must hold back."""
+    seen: list[int] = []
+    longest = 0
+    for place in frame:
+        longest = max(longest, len(seen) - bisect(seen, place))
+        insort(seen, place)
+    return longest
