@@ -5,10 +5,11 @@ and order counts). Only progressive streams whose headers leave no doubt are und
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 SLICE, IDR_SLICE, SEQUENCE = 1, 5, 7  # types of units; IDR: nothing before this picture is referred to after it
-OTHER_UNITS = frozenset({6, 8, 9, 12})  # supplementary information, picture parameters, delimiter, filler
+SLICES = frozenset({SLICE, IDR_SLICE})
+KNOWN = SLICES | {SEQUENCE, 6, 8, 9, 12}  # also supplementary information, picture parameters, delimiter, filler
 HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 HEADER_BYTES = 24  # hold every field that is read of a slice
 
@@ -40,8 +41,7 @@ class _Bits:
         return self.take(zeros + 1) - 1
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """The header of one picture: ``order`` (of display) counts within the pictures from one reset to the next."""
 
     resets: bool
@@ -72,7 +72,7 @@ class PictureHeaders:
         Raises:
             UnclearError: where the packet is damaged, holds another number of pictures, or breaks the numbering.
         """
-        slices = [unit for unit in self._units(packet) if unit[0] & 0x1F in (SLICE, IDR_SLICE)]
+        slices = [unit for unit in self._units(packet) if unit[0] & 0x1F in SLICES]
         if not slices or len({unit[0] for unit in slices}) > 1:
             raise UnclearError("not one picture in a packet")
         resets, referred_to = slices[0][0] & 0x1F == IDR_SLICE, bool(slices[0][0] & 0x60)
@@ -95,7 +95,7 @@ class PictureHeaders:
             kind = unit[0] & 0x1F
             if kind == SEQUENCE and bytes(packet[place - length : place]) != self._sequence:
                 raise UnclearError("the sequence parameters change")
-            if kind not in OTHER_UNITS | {SLICE, IDR_SLICE, SEQUENCE}:
+            if kind not in KNOWN:
                 raise UnclearError("units of another kind")
             yield unit
 
