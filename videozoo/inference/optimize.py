@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -44,7 +43,9 @@ def fold_batch_norms(network: nn.Module) -> int:
     leaves.sort(key=lambda leaf: order[id(leaf[2])])
     folded = 0
     for (conv_parent, conv_name, conv), (norm_parent, norm_name, norm) in pairwise(leaves):
-        if type(conv) in CONVOLUTIONS and type(norm) in NORMS and conv.out_channels == norm.num_features:
+        if not isinstance(conv, nn.Conv2d | nn.Conv3d) or type(norm) not in NORMS:  # a subclass may do more
+            continue
+        if isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d) and conv.out_channels == norm.num_features:
             setattr(conv_parent, conv_name, fuse_conv_bn_eval(conv, norm))
             setattr(norm_parent, norm_name, nn.Identity())
             folded += 1
