@@ -34,11 +34,12 @@ def run(arguments: argparse.Namespace) -> int:
     position = parse_position(arguments.at)
 
     from videozoo.visualization.heat import labelled_strips
+    from videozoo.visualization.images import save_picture
 
     rows: list[tuple[str, Tensor]] = []
     for name in arguments.model or [DEFAULT_MODEL]:
         rows += network_rows(arguments.video, name, position, arguments.block or [None], first=not rows)
-    labelled_strips(rows).save(arguments.out)
+    save_picture(labelled_strips(rows), arguments.out)
     print(f"picture: {arguments.out}")
     return 0
 

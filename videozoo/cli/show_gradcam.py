@@ -27,11 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the picture."""
     from videozoo.visualization.heat import labelled_strips
+    from videozoo.visualization.images import save_picture
 
     rows: list[tuple[str, Tensor]] = []
     for name in arguments.model or [DEFAULT_MODEL]:
         rows += network_rows(arguments.video, name, arguments.target, first=not rows)
-    labelled_strips(rows).save(arguments.out)
+    save_picture(labelled_strips(rows), arguments.out)
     print(f"picture: {arguments.out}")
     return 0
 

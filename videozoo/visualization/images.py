@@ -2,9 +2,12 @@
 
 import base64
 from io import BytesIO
+from pathlib import Path
 
 from PIL import Image
 from torch import Tensor
+
+from videozoo.errors import SettingError
 
 
 def to_image(frame: Tensor) -> Image.Image:
@@ -24,6 +27,20 @@ def film_strip(frames: Tensor, *, height: int = 96, gap: int = 3) -> Image.Image
     for place, picture in enumerate(pictures):
         strip.paste(picture.resize((width, height), Image.Resampling.BILINEAR), (place * (width + gap), 0))
     return strip
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Write a picture in the format of its name's ending.
+
+    Raises:
+        SettingError: when the ending is no picture's, or the file cannot be written.
+    """
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise SettingError(f"{path}: a picture's name must end in .png or .jpg")
+    try:
+        picture.save(path)
+    except OSError as error:
+        raise SettingError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def data_url(picture: Image.Image) -> str:
