@@ -29,14 +29,17 @@ VERBS: dict[tuple[str, ...], str] = {
     ("export",): "export",
     ("fuse",): "fuse",
     ("info",): "info",
-    ("list",): "list",
+    ("list",): "list_checkpoints",
     ("flow", "extract"): "flow_extract",
     ("make-digits",): "make_digits",
     ("predict",): "predict",
     ("publish",): "publish",
     ("reproduce",): "reproduce",
     ("show", "attention"): "show_attention",
+    ("show", "busy"): "show_representation",
+    ("show", "dynamic"): "show_representation",
     ("show", "gradcam"): "show_gradcam",
+    ("show", "squeeze"): "show_representation",
     ("train-digits",): "train_digits",
 }
 
