@@ -17,6 +17,7 @@ from videozoo.errors import VideozooError
 
 # Words on the command line -> file in this folder.
 VERBS: dict[tuple[str, ...], str] = {
+    ("bench", "flow"): "bench_flow",
     ("bench", "method"): "bench_method",
     ("bench", "predict"): "bench_predict",
     ("bench", "representation"): "bench_representation",
