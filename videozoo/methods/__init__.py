@@ -6,6 +6,7 @@ from videozoo.methods.cpa import CPA
 from videozoo.methods.dan import DAN
 from videozoo.methods.datp import DATP
 from videozoo.methods.dynamic_image import DynamicImage
+from videozoo.methods.fullvideo import FullVideo
 from videozoo.methods.gc import GC
 from videozoo.methods.mbpm import MBPM
 from videozoo.methods.nl import NL
@@ -27,6 +28,7 @@ METHODS: dict[str, type[ActionRecognizer]] = {
     "dan": DAN,
     "datp": DATP,
     "dynamic_image": DynamicImage,
+    "fullvideo": FullVideo,
     "gc": GC,
     "mbpm": MBPM,
     "nl": NL,
