@@ -93,6 +93,9 @@ class VideoReader:
         if self._count is None:
             index = self._packets()
             self._count = len(index) if index is not None else self._count_by_decoding()
+            promised = self._stream.frames
+            if promised > self._count + max(3, self._count // 20):  # headers are often wrong by one or two
+                self._note(f"its header says {promised} frames, {self._count} decode: cut short, or a wrong header")
         return self._count
 
     def frames(self, indices: Sequence[int]) -> Tensor:
@@ -179,8 +182,6 @@ class VideoReader:
             raise VideoError(f"{self.path}: no frame of it decodes ({damaged} damaged packets)")
         if damaged:
             self._note(f"{damaged} damaged packets were skipped, {frames} frames decode")
-        if self._stream.frames > frames + max(3, frames // 20):  # headers are often wrong by one or two
-            self._note(f"the header says {self._stream.frames} frames, {frames} decode: cut short, or a wrong header")
 
     def _sound_packets(self) -> "Iterator[Packet[VideoStream]]":
         """Packets up to the end of the file, or to where it was cut off."""
@@ -248,7 +249,7 @@ class VideoReader:
             self._stream.codec_context.options = {"err_detect": "explode"}
             self._careful = True
         self._container.seek(stretch.entry, stream=self._stream, backward=True)
-        expected = iter(sorted(stretch.packets))
+        expected = iter(stretch.times)
         for packet in _wanted_packets(self._container.demux(self._stream), stretch.packets):
             for frame in self._stream.codec_context.decode(packet):
                 if frame.is_corrupt or frame.pts != next(expected, None):
@@ -283,10 +284,10 @@ class _DamageError(Exception):
 def _wanted_packets(
     packets: "Iterator[Packet[VideoStream]]", wanted: frozenset[int]
 ) -> "Iterator[Packet[VideoStream] | None]":
-    """The packets of these display times, then None, which empties the decoder."""
+    """The packets at these places of the file, then None, which empties the decoder."""
     left = len(wanted)
     for packet in packets:
-        if packet.pts in wanted:
+        if packet.pos in wanted:
             yield packet
             left -= 1
             if not left:

@@ -5,7 +5,8 @@ and order counts). Only progressive streams whose headers leave no doubt are und
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from videozoo.data.picture_headers import Bits, Picture, UnclearError
 
 SLICE, IDR_SLICE, SEQUENCE = 1, 5, 7  # types of units; IDR: nothing before this picture is referred to after it
 SLICES = frozenset({SLICE, IDR_SLICE})
@@ -14,42 +15,7 @@ HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 1
 HEADER_BYTES = 24  # hold every field that is read of a slice
 
 
-class UnclearError(Exception):
-    """A stream about which its headers do not prove enough; it may well decode."""
-
-
-class _Bits:
-    """Bits of a unit from its second byte on, most significant first, bytes that only prevent start codes left out."""
-
-    def __init__(self, unit: bytes) -> None:
-        raw = unit[1:].replace(b"\0\0\3", b"\0\0")
-        self._left = 8 * len(raw)
-        self._value = int.from_bytes(raw, "big")
-
-    def take(self, count: int) -> int:
-        """An unsigned number of ``count`` bits."""
-        self._left -= count
-        if self._left < 0:
-            raise UnclearError("a header ends early")
-        return self._value >> self._left & (1 << count) - 1
-
-    def golomb(self) -> int:
-        """An unsigned number in Exp-Golomb code (ue in section 9.1)."""
-        ahead = self._value & (1 << self._left) - 1
-        zeros = self._left - ahead.bit_length()
-        self._left -= zeros
-        return self.take(zeros + 1) - 1
-
-
-class Picture(NamedTuple):
-    """The header of one picture: ``order`` (of display) counts within the pictures from one reset to the next."""
-
-    resets: bool
-    referred_to: bool
-    order: int
-
-
-class PictureHeaders:
+class H264Headers:
     """Reads the packets of one stream in decoding order; ``extradata`` is the avcC record of its container.
 
     Raises:
@@ -101,7 +67,7 @@ class PictureHeaders:
 
     def _read_slice(self, unit: bytes, *, resets: bool) -> tuple[int, tuple[int, int, int]]:
         """First block of a slice; identity of its picture: parameters, number, order count (low bits)."""
-        bits = _Bits(unit)
+        bits = _unit_bits(unit)
         first_block, kind, parameters, number = (
             bits.golomb(),
             bits.golomb(),
@@ -134,9 +100,14 @@ class PictureHeaders:
         return Picture(resets, referred_to, order)
 
 
+def _unit_bits(unit: bytes) -> Bits:
+    """The bits of a unit after its first byte, bytes that only prevent start codes left out."""
+    return Bits(unit[1:].replace(b"\0\0\3", b"\0\0"))
+
+
 def _read_sequence(unit: bytes) -> tuple[int, int]:
     """Bits of a picture's number, and of its order count's lower part (0: pictures are displayed as decoded)."""
-    bits = _Bits(unit)
+    bits = _unit_bits(unit)
     profile = bits.take(8)
     bits.take(16)  # constraints, level
     bits.golomb()  # its own number
