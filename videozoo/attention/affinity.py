@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 Affinity = Literal["softmax", "dot", "relu"]
 
 BLOCK = 512  # positions a side of a block of weights: 1 MB, which stays in a processor's cache
+WIDE = 128  # from this many channels on, products cost more than exponentials, and fewer of them pay
 CHUNK = 2**22  # weights computed at once where a chunk of queries meets all keys: 16 MB
 
 
@@ -36,9 +37,15 @@ def gather(query: Tensor, key: Tensor, value: Tensor, affinity: Affinity) -> Ten
         return query @ (key.transpose(1, 2) @ value / key.shape[1])
     if affinity == "relu":
         return _gather_by_chunks(query, key, value)
-    if query is key and query.device.type == "cpu" and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu"):
+    if query is key and _trains_on_cpu(query):
         return _SymmetricSoftmax.apply(query, value)
     return _gather_fused(query, key, value)
+
+
+def _trains_on_cpu(query: Tensor) -> bool:
+    """Whether our own backward pass is the faster one; compilers and exporters know the fused one alone."""
+    full = query.device.type == "cpu" and query.shape[-1] >= WIDE and not torch.is_autocast_enabled("cpu")
+    return full and torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
 
 def _gather_fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -73,8 +80,8 @@ class _SymmetricSoftmax(torch.autograd.Function):
     def forward(ctx: Any, query: Tensor, value: Tensor) -> Tensor:
         gathered = torch.empty_like(value)
         normaliser = torch.empty_like(query[..., :1])
-        for rows in torch.arange(query.shape[1]).split(BLOCK):
-            block = slice(int(rows[0]), int(rows[-1]) + 1)
+        for start in range(0, query.shape[1], BLOCK):
+            block = slice(start, start + BLOCK)
             products = query[:, block] @ query.transpose(1, 2)
             largest = products.amax(dim=-1, keepdim=True)
             weights = products.sub_(largest).exp_()
