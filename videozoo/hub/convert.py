@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from videozoo.errors import CheckpointError, SettingError, UnknownNameError
-from videozoo.hub.build import fill
+from videozoo.hub.build import WithoutDrawing, fill
 from videozoo.hub.cache import checkpoint_folder, upstream_file
 from videozoo.hub.class_names import packaged_labels, read_labels
 from videozoo.hub.class_order import in_official_order, labels_of
@@ -138,7 +138,8 @@ def _write(
     known = labels_of(choices.dataset, found.num_classes, layout)
     names = read_labels(packaged_labels(known.file), known) if known else None
     state = in_official_order(found.state, names, layout) if choices.dataset == "ssv1" and names else found.state
-    model = create_model(found.arch, **found.hyperparameters)
+    with WithoutDrawing():
+        model = create_model(found.arch, **found.hyperparameters)
     fill(model.network, state, found.arch)
     if planned is not None:
         facts = planned.to_dict()

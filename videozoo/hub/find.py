@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from videozoo.errors import CheckpointError, SettingError, UnknownNameError
 from videozoo.hub.cache import cache_root, checkpoint_folder, hub_folder, inside
@@ -139,8 +140,11 @@ def _kept(row: Checkpoint, search: Search) -> Found | None:
     found = in_folder(folder)
     if found.row.name != row.name:
         raise CheckpointError(f"{folder}: holds {found.row.name}; remove it (`videozoo cache prune`)")
-    pinned = row if row.file.sha256 else row.model_copy(update={"files": found.row.files})
-    return Found(pinned.model_copy(update={"labels": found.row.labels}), found.weights, found.labels)
+    known = found.row
+    facts: dict[str, Any] = {"labels": known.labels, "status": known.status, "sources": known.sources}
+    if row.file.sha256 is None:
+        facts["files"] = known.files
+    return Found(row.model_copy(update=facts), found.weights, found.labels)
 
 
 def _from_source(source: Source, row: Checkpoint, search: Search) -> Path:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from videozoo.errors import CheckpointError, SettingError, UnknownNameError
+from videozoo.hub.build import WithoutDrawing
 from videozoo.hub.layouts import LAYOUTS
 from videozoo.methods.create import create_model, list_architectures, parse_architecture
 
@@ -150,14 +151,13 @@ def fit(state: Mapping[str, Tensor], layout: str, arch: str, hyperparameters: Ma
     _, backbone = parse_architecture(arch)
     renamed = {key: _as_float32(key, value) for key, value in LAYOUTS[layout].rename(state, backbone).items()}
     chosen = dict(hyperparameters) | {"num_classes": _num_classes(renamed)}
-    channels = _input_channels(renamed)
-    if channels not in (None, 3):
-        chosen["in_channels"] = channels
-    with torch.device("meta"):
-        network = create_model(arch, **chosen).network
-    prefix = "backbone." if hasattr(network, "backbone") else ""
+    own = _shapes(arch, chosen)
+    prefix = "backbone." if any(key.startswith("backbone.") for key in own) else ""
     named = {f"{prefix}{key}": value for key, value in renamed.items()}
-    own = network.state_dict()
+    channels = _other_input_channels(own, named)
+    if channels is not None:
+        chosen["in_channels"] = channels
+        own = _shapes(arch, chosen)
     for key in own:
         if key.endswith("num_batches_tracked") and key not in named:  # torch before 0.4.1 did not count
             named[key] = torch.zeros((), dtype=torch.int64)
@@ -196,14 +196,21 @@ def _num_classes(renamed: Mapping[str, Tensor]) -> int:
     raise CheckpointError("no classifier among the tensors: this is a network's body alone")
 
 
-def _input_channels(renamed: Mapping[str, Tensor]) -> int | None:
-    """Channels that the first convolution reads, where the network begins with a stem."""
-    for key, value in renamed.items():
-        if key.startswith("stem.") and value.dim() >= 4:
-            return int(value.shape[1])
+def _shapes(arch: str, hyperparameters: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The architecture's state dict without memory behind it."""
+    with torch.device("meta"), WithoutDrawing():
+        return create_model(arch, **hyperparameters).network.state_dict()
+
+
+def _other_input_channels(own: Mapping[str, Tensor], named: Mapping[str, Tensor]) -> int | None:
+    """Channels of the first convolution, where it reads another number than the three of RGB."""
+    for key, ours in own.items():
+        theirs = named.get(key)
+        if ".stem." in key and ours.dim() >= 4 and ours.shape[1] == 3 and theirs is not None and theirs.shape[1] != 3:
+            return int(theirs.shape[1])
     return None
 
 
 def _frames_of(arch: str) -> int:
-    with torch.device("meta"):
+    with torch.device("meta"), WithoutDrawing():
         return create_model(arch, 2).clip_spec.frames
