@@ -25,11 +25,11 @@ class RNL(ActionRecognizer):
     """Region-based non-local blocks in a backbone: two in res3, three in res4, each the identity at first (table 4.1).
 
     ``kernels`` are the regions (frames x rows x columns) up to res3 and from res4 on: the text says 3x7x7 everywhere,
-    its parameter count and the authors' code 3x3x3 in res4. A TSM-ResNet50 for 400 classes has 28.13 million parameters;
-    table 4.6 prints 35.48, as each channel-wise kernel is stored 32 times there, with a mask as large. ``chain`` puts channel attention before each block: added
-    squeeze and excitation (``se``, section 4.4), or, as in the ``authors``' released networks, one global-context gate
-    before the first block only. ``recompute`` leading stages keep only their blocks' inputs in training, which takes a
-    quarter off a step's memory for a few percent of its time.
+    its parameter count and the authors' code 3x3x3 in res4. Of the 35.48 million parameters that table 4.6 prints, 7.35
+    are each channel-wise kernel stored 31 times more, and its mask: the same function has 28.13. ``chain`` puts channel
+    attention before each block: added squeeze and excitation (``se``, section 4.4), or, as in the ``authors``' released
+    networks, one global-context gate before the first block only. ``recompute`` leading stages keep only their blocks'
+    inputs in training, which takes a quarter off a step's memory for a few percent of its time.
     Shape: (B, T, C, H, W) -> (B, K).
     """
 
