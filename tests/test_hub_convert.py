@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from local_hub import LocalHub
 from recorded import assert_close, beside, stored
 from safetensors.torch import save_file
 
-from videozoo import load_model
+from videozoo import create_model, load_model
 from videozoo.cli import main
 from videozoo.errors import CheckpointError, SettingError, UnknownNameError
 from videozoo.hub import manifest
@@ -21,6 +22,7 @@ from videozoo.hub.recognise import FAMILIES, find_fit, recognise_layout
 from videozoo.hub.schema import UpstreamSource
 from videozoo.hub.upstream import read_upstream
 from videozoo.methods.create import list_architectures
+from videozoo.training.optimization import Optimization
 
 # How upstream wraps a state dict, and under which ending it stores it.
 CONTAINERS = {
@@ -289,3 +291,29 @@ def test_channels_of_the_first_convolution_are_seen(tmp_path, reference):
     state = meta_state("tsn_r50_mmaction2", reference)
     state["backbone.conv1.conv.weight"] = torch.empty(64, 10, 7, 7, device="meta")
     assert find_fit(state, "mmaction2_resnet").hyperparameters == {"num_classes": 400, "in_channels": 10}
+
+
+def test_a_training_run_becomes_a_checkpoint_that_knows_where_it_came_from(tmp_path):
+    import pytorch_lightning as pl
+
+    model = create_model("tsm_resnet10_tiny", 3, dropout=0.1, optimization=Optimization(learning_rate=0.1)).eval()
+    model.labels = ("a", "b", "c")
+    model.clip_spec = replace(model.clip_spec, frames=16)
+    model.checkpoint = read_manifest().checkpoints[0]
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+
+    assert main(["convert", str(tmp_path / "run.ckpt"), "--to", str(tmp_path / "to"), "--dataset", "moves"]) == 0
+    loaded = load_model(tmp_path / "to")
+    clip = torch.randn(1, 4, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.equal(loaded(clip), model(clip))
+    assert loaded.labels == model.labels
+    assert loaded.clip_spec == model.clip_spec
+    assert loaded.checkpoint.origin.base_model == model.checkpoint.name
+    assert loaded.checkpoint.dataset == "moves"
+
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    with pytest.raises(CheckpointError, match="no checkpoint of a training run"):
+        convert(str(tmp_path / "other.ckpt"), tmp_path / "no", Choices(), Search.of(None))

@@ -14,10 +14,12 @@ from videozoo.hub.describe import describe
 from videozoo.hub.download import download
 from videozoo.hub.find import Search
 from videozoo.hub.manifest import read_manifest
+from videozoo.hub.package import save_model
 from videozoo.hub.partial import Expected
 from videozoo.hub.recognise import Fit, find_fit, recognise_layout
 from videozoo.hub.save import save_checkpoint
 from videozoo.hub.schema import Checkpoint, UpstreamSource
+from videozoo.hub.trained import is_training_run, read_training_run
 from videozoo.hub.upstream import Upstream, read_upstream
 from videozoo.methods.create import create_model
 
@@ -37,12 +39,15 @@ class Choices:
 def convert(source: str, to: str | Path | None, choices: Choices, search: Search) -> tuple[Checkpoint, Path]:
     """Convert a name of the manifest, a url or a file; returns the row and the folder that load_model reads.
 
-    Without ``to`` a checkpoint of the manifest goes to the cache, where load_model finds it by name.
+    A training run's own .ckpt is one of the files. Without ``to`` a checkpoint of the manifest goes to the cache, where
+    load_model finds it by name.
 
     Raises:
         SettingError: when several architectures fit, or ``to`` is missing.
         CheckpointError: when the file cannot be had, is not the expected one, or a tensor does not fit.
     """
+    if is_training_run(Path(source)) and to is not None:
+        return convert_training_run(Path(source), to, dataset=choices.dataset)
     rows = {row.name: row for row in read_manifest().checkpoints}
     if choices.row is not None and choices.row not in rows:
         raise UnknownNameError("checkpoint", choices.row, rows)
@@ -64,6 +69,26 @@ def convert(source: str, to: str | Path | None, choices: Choices, search: Search
         hyperparameters=choices.hyperparameters,
     )
     return _write(folder, found, layout, upstream, planned, choices, source), folder
+
+
+def convert_training_run(
+    path: Path, to: str | Path, *, name: str | None = None, dataset: str | None = None, author: str = "unknown"
+) -> tuple[Checkpoint, Path]:
+    """A training run's .ckpt as a checkpoint folder; author, licence and figures are for its maker to fill in.
+
+    Raises:
+        CheckpointError: when it is no checkpoint of a run with this package.
+    """
+    model, base_model = read_training_run(path)
+    row = save_model(
+        model,
+        to,
+        name=name or f"{describe(model)['arch']}.trained",
+        dataset=dataset or "unknown",
+        origin={"kind": "trained", "author": author, "base_model": base_model, "training_data": dataset},
+        licence={"weights": "unstated", "stated_for_weights": False, "redistribute": False},
+    )
+    return row, Path(to)
 
 
 def _fetch(source: str, row: Checkpoint | None, search: Search) -> Path:

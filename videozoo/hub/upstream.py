@@ -43,7 +43,7 @@ def read_upstream(path: Path) -> Upstream:
         CheckpointError: when it is missing, no such file, or needs more than tensors to be unpickled.
     """
     sha256, size = _identity(path)
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _unpickle(path)
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else unpickle(path)
     state = _state_of(content)
     if not state:
         found = ", ".join(map(str, list(content)[:8])) if isinstance(content, Mapping) else type(content).__name__
@@ -70,7 +70,12 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: not a readable safetensors file ({_short(error)})") from error
 
 
-def _unpickle(path: Path) -> Any:
+def unpickle(path: Path) -> Any:
+    """What a file of torch.save holds, if that is tensors and plain values only.
+
+    Raises:
+        CheckpointError: when it needs more to be unpickled, which could run code, or is no such file.
+    """
     if _is_torchscript(path):
         raise CheckpointError(f"{path}: a TorchScript program, not weights; save its state_dict() with torch.save")
     try:

@@ -92,6 +92,8 @@ class ActionRecognizer(pl.LightningModule):
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Scores (B, K) and the videos' places in their list."""
+        if not len(batch["label"]):
+            return {"scores": torch.empty(0, self.num_classes), "index": batch["index"]}
         return {"scores": self.forward_views(batch["clip"]), "index": batch["index"]}
 
     def predict(self, video: Any, **options: Any) -> Any:
@@ -99,6 +101,15 @@ class ActionRecognizer(pl.LightningModule):
         import videozoo
 
         return videozoo.predict(self, video, **options)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep beside the weights of a training run what its model needs to be converted, loaded and published."""
+        checkpoint["videozoo"] = {
+            "method": type(self).__name__,
+            "clip_spec": self.clip_spec.to_dict(),
+            "labels": list(self.labels),
+            "base_model": getattr(self.checkpoint, "name", None),
+        }
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What the optimiser is given; a method some of whose parts learn at other rates says so here."""
@@ -113,10 +124,13 @@ class ActionRecognizer(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _evaluate(self, batch: dict[str, Tensor], metrics: MetricCollection, loss_name: str) -> None:
-        scores = self.forward_views(batch["clip"])
-        metrics.update(scores, batch["label"])
-        self.log_dict(dict(metrics.items()), prog_bar=True, batch_size=len(scores))
-        self.log(loss_name, self.loss(scores, batch["label"]), batch_size=len(scores), sync_dist=True)
+        count, loss = len(batch["label"]), torch.zeros((), device=self.device)
+        if count:  # a batch in which no video could be read counts nothing, but every process logs
+            scores = self.forward_views(batch["clip"])
+            metrics.update(scores, batch["label"])
+            loss = self.loss(scores, batch["label"])
+        self.log_dict(dict(metrics.items()), prog_bar=True, batch_size=count)
+        self.log(loss_name, loss, batch_size=count, sync_dist=True)
 
 
 def build_metrics(num_classes: int, *, multilabel: bool) -> MetricCollection:
