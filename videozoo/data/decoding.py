@@ -1,21 +1,20 @@
 """Reading video with PyAV: frame i is the i-th frame that sequential decoding yields, whatever headers claim."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike, fspath
-from pathlib import Path
 from types import TracebackType
 
 import av
 import numpy as np
 import torch
-from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from torch import Tensor
 
+from videozoo.data.container import open_stream, reason
 from videozoo.data.packet_index import PacketIndex, Stretch, index_packets
 from videozoo.errors import VideoError
 
@@ -41,12 +40,13 @@ class VideoReader:
         self.path = fspath(path)
         self.problems: list[str] = []
         self._threads = threads
-        self._container, self._stream = self._open()
+        self._container, self._stream = open_stream(self.path, self._threads)
         self._count: int | None = None
         self._kept: list[VideoFrame] = []
         self._index: PacketIndex | None = None
         self._indexed = False
         self._rotation: int | None = None
+        self._size: tuple[int, int] | None = None  # of the first frame, which later ones are scaled to
         self._fresh = True  # nothing was read since the file was opened
         self._careful = False  # the decoder reports damage instead of painting over it
 
@@ -98,10 +98,11 @@ class VideoReader:
                 self._note(f"its header says {promised} frames, {self._count} decode: cut short, or a wrong header")
         return self._count
 
-    def frames(self, indices: Sequence[int]) -> Tensor:
+    def frames(self, indices: Sequence[int], *, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Frames by number, in the order asked for, repeats allowed. Shape: uint8 RGB (T, 3, H, W).
 
-        Only these are converted and kept; nothing after the last of them is decoded.
+        Only these are converted and kept; nothing after the last of them is decoded. ``change`` is applied to each
+        (3, H, W) as it comes, so that large pictures need not be kept.
 
         Raises:
             VideoError: for a number that no frame has, and for a video whose damage only shows now; ``frame_count`` is
@@ -112,7 +113,8 @@ class VideoReader:
             raise VideoError(f"{self.path}: no frames were asked for")
         if min(wanted) < 0:
             raise VideoError(f"{self.path}: frame {min(wanted)} was asked for, the first is 0")
-        found = self._by_index(wanted) or self._by_decoding(wanted)
+        convert = _then(self._to_tensor, change)
+        found = self._by_index(wanted, convert) or self._by_decoding(wanted, convert)
         absent = wanted - found.keys()
         if absent:
             self._count = self._count_by_decoding()
@@ -123,39 +125,18 @@ class VideoReader:
         """All frames in order, ``chunk`` at a time. Shape: uint8 RGB (<= chunk, 3, H, W)."""
         kept: list[Tensor] = []
         for frame in self._decode_all():
-            kept.append(_to_tensor(frame))
+            kept.append(self._to_tensor(frame))
             if len(kept) == chunk:
                 yield torch.stack(kept)
                 kept = []
         if kept:
             yield torch.stack(kept)
 
-    def _open(self) -> tuple[InputContainer, VideoStream]:
-        path = Path(self.path)
-        if path.is_file() and path.stat().st_size == 0:
-            raise VideoError(f"{self.path}: the file is empty")
-        try:
-            container = av.open(self.path, metadata_errors="ignore")
-        except FileNotFoundError as error:
-            raise VideoError(f"{self.path}: no such file") from error
-        except (av.FFmpegError, OSError) as error:
-            raise VideoError(f"{self.path}: not a video, or cut short ({_reason(error)})") from error
-        stream = container.streams.best("video")
-        if not isinstance(stream, VideoStream):
-            container.close()
-            raise VideoError(f"{self.path}: no video stream in it")
-        if stream.codec_context is None:
-            container.close()
-            raise VideoError(f"{self.path}: FFmpeg knows no decoder for its video stream")
-        stream.codec_context.thread_count = self._threads
-        stream.codec_context.thread_type = "AUTO" if self._threads != 1 else "NONE"
-        return container, stream
-
     def _rewind(self) -> None:
         """Back to the first packet with a fresh decoder; opening anew is the way that works for every container."""
         if not self._fresh:
             self._container.close()
-            self._container, self._stream = self._open()
+            self._container, self._stream = open_stream(self.path, self._threads)
         self._fresh = False
         self._careful = False
 
@@ -177,6 +158,8 @@ class VideoReader:
                 damaged += 1
                 continue
             frames += len(decoded)
+            if decoded and self._size is None:
+                self._size = decoded[0].width, decoded[0].height
             yield from decoded
         if not frames:
             raise VideoError(f"{self.path}: no frame of it decodes ({damaged} damaged packets)")
@@ -192,7 +175,7 @@ class VideoReader:
             except StopIteration:
                 return
             except av.FFmpegError as error:
-                self._note(f"the file ends in the middle of a packet ({_reason(error)})")
+                self._note(f"the file ends in the middle of a packet ({reason(error)})")
                 return
 
     def _count_by_decoding(self) -> int:
@@ -210,17 +193,17 @@ class VideoReader:
         self._kept = kept or []
         return count
 
-    def _by_decoding(self, wanted: set[int]) -> dict[int, Tensor]:
+    def _by_decoding(self, wanted: set[int], convert: Callable[[VideoFrame], Tensor]) -> dict[int, Tensor]:
         """Frames by sequential decoding up to the last wanted one."""
         found: dict[int, Tensor] = {}
         for place, frame in enumerate(self._kept or self._decode_all()):
             if place in wanted:
-                found[place] = _to_tensor(frame)
+                found[place] = convert(frame)
                 if len(found) == len(wanted):
                     break
         return found
 
-    def _by_index(self, wanted: set[int]) -> dict[int, Tensor] | None:
+    def _by_index(self, wanted: set[int], convert: Callable[[VideoFrame], Tensor]) -> dict[int, Tensor] | None:
         """Frames by decoding only the packets that they need; None where that cannot be proven or does not hold."""
         index = self._packets()
         if index is None or max(wanted) >= len(index):
@@ -232,7 +215,7 @@ class VideoReader:
                 for frame in self._decode_stretch(stretch):
                     place = number[frame.pts]
                     if place in wanted:
-                        found[place] = _to_tensor(frame)
+                        found[place] = convert(frame)
         except (av.FFmpegError, _DamageError):  # not seen in the headers: what sequential decoding says holds
             self._index, self._count = None, None
             return None
@@ -257,6 +240,15 @@ class VideoReader:
                 yield frame
         if next(expected, None) is not None:
             raise _DamageError
+
+    def _to_tensor(self, frame: VideoFrame) -> Tensor:
+        """One frame as displayed. Shape: uint8 RGB (3, H, W), channels last in memory."""
+        width, height = self._size or (frame.width, frame.height)
+        picture: NDArray[np.uint8]
+        picture = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)  # type: ignore[assignment]
+        if frame.rotation:
+            picture = np.ascontiguousarray(np.rot90(picture, frame.rotation // 90))
+        return torch.from_numpy(picture).permute(2, 0, 1)
 
     def _note(self, problem: str) -> None:
         """Remember a problem, and warn of it once."""
@@ -295,14 +287,7 @@ def _wanted_packets(
     yield None
 
 
-def _to_tensor(frame: VideoFrame) -> Tensor:
-    """One frame as displayed. Shape: uint8 RGB (3, H, W), channels last in memory."""
-    picture: NDArray[np.uint8] = frame.to_ndarray(format="rgb24", threads=1)  # type: ignore[assignment]
-    if frame.rotation:
-        picture = np.ascontiguousarray(np.rot90(picture, frame.rotation // 90))
-    return torch.from_numpy(picture).permute(2, 0, 1)
-
-
-def _reason(error: BaseException) -> str:
-    """What FFmpeg says, without the number and the file name it wraps around it."""
-    return getattr(error, "strerror", None) or type(error).__name__
+def _then(
+    convert: Callable[[VideoFrame], Tensor], change: Callable[[Tensor], Tensor] | None
+) -> Callable[[VideoFrame], Tensor]:
+    return convert if change is None else lambda frame: change(convert(frame))

@@ -1,6 +1,6 @@
 """Reading stored flow as 8-bit fields, whichever way it was written."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +38,8 @@ class FlowFolder:
         """How many fields there are, one fewer than the video has frames."""
         return len(self._pictures[0])
 
-    def frames(self, indices: Sequence[int]) -> Tensor:
-        """Fields by number. Shape: uint8 (T, 2, H, W).
+    def frames(self, indices: Sequence[int], *, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Fields by number, each (2, H, W) passed through ``change``. Shape: uint8 (T, 2, H, W).
 
         Raises:
             VideoError: for a number that no field has, and for a damaged picture.
@@ -47,7 +47,8 @@ class FlowFolder:
         for index in indices:
             if not 0 <= index < self.frame_count:
                 raise VideoError(f"{self.path}: flow {index} was asked for, there are {self.frame_count}")
-        return torch.stack([torch.stack([_read(axis[index]) for axis in self._pictures]) for index in indices])
+        fields = (torch.stack([_read(axis[index]) for axis in self._pictures]) for index in indices)
+        return torch.stack([field if change is None else change(field) for field in fields])
 
 
 class FlowVideo:
@@ -68,10 +69,14 @@ class FlowVideo:
         """How many fields there are, one fewer than the video has frames."""
         return self._reader.frame_count
 
-    def frames(self, indices: Sequence[int]) -> Tensor:
-        """Fields by number. Shape: uint8 (T, 2, H, W)."""
-        pictures = self._reader.frames(indices)[:, 0]  # grey: the three colours are equal
-        return pictures.unflatten(1, (2, -1))
+    def frames(self, indices: Sequence[int], *, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Fields by number, each (2, H, W) passed through ``change``. Shape: uint8 (T, 2, H, W)."""
+
+        def field(picture: Tensor) -> Tensor:
+            halves = picture[0].unflatten(0, (2, -1))  # grey: the three colours are equal
+            return halves if change is None else change(halves)
+
+        return self._reader.frames(indices, change=field)
 
 
 def open_flow(path: Path) -> FlowFolder | FlowVideo:

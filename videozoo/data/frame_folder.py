@@ -1,6 +1,6 @@
 """A video that was stored as a folder of numbered pictures, as Something-Something V1 is distributed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -37,8 +37,8 @@ class FrameFolder:
         """How many pictures there are."""
         return len(self._pictures)
 
-    def frames(self, indices: Sequence[int]) -> Tensor:
-        """The pictures at these places. Shape: uint8 (T, 3, H, W).
+    def frames(self, indices: Sequence[int], *, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """The pictures at these places, each (3, H, W) passed through ``change``. Shape: uint8 (T, 3, H, W).
 
         Raises:
             VideoError: naming the picture that cannot be read, or an index that is out of range.
@@ -50,6 +50,8 @@ class FrameFolder:
             picture = self.path / self._pictures[index]
             try:
                 read[index] = decode_image(str(picture), mode=ImageReadMode.RGB)
+                if change is not None:
+                    read[index] = change(read[index])
             except RuntimeError as error:
                 raise VideoError(f"{picture}: not a readable picture ({str(error).splitlines()[0]})") from error
         if len({frame.shape for frame in read.values()}) > 1:

@@ -1,6 +1,6 @@
 """Where the frames of one video come from: a file, or a folder of pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -22,8 +22,8 @@ class FrameSource(Protocol):
     def fps(self) -> float:
         """Frames a second."""
 
-    def frames(self, indices: Sequence[int]) -> Tensor:
-        """Frames at these places. Shape: uint8 (T, C, H, W)."""
+    def frames(self, indices: Sequence[int], *, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Frames at these places, each (C, H, W) passed through ``change``. Shape: uint8 (T, C, H, W)."""
 
     def __enter__(self) -> "FrameSource": ...
     def __exit__(

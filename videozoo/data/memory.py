@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from videozoo.clip_spec import ClipSpec
@@ -25,9 +26,10 @@ class HeldVideo:
     def __exit__(self, *_: object) -> None:
         """Nothing is held open."""
 
-    def frames(self, indices: Sequence[int]) -> Tensor:
-        """Frames at these places. Shape: uint8 (T, C, H, W)."""
-        return self.held[list(indices)]
+    def frames(self, indices: Sequence[int], *, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Frames at these places, each (C, H, W) passed through ``change``. Shape: uint8 (T, C, H, W)."""
+        frames = self.held[list(indices)]
+        return frames if change is None else torch.stack([change(frame) for frame in frames])
 
 
 class VideoMemory:

@@ -1,6 +1,7 @@
 """The front door: a video file becomes the views that a network is tested on."""
 
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from videozoo.clip_spec import ClipSpec, Views
 from videozoo.data.frame_source import FrameSource, open_video
 from videozoo.data.sampling import sample_indices
 from videozoo.data.transforms import resize_short_side, test_short_side, views
+from videozoo.errors import VideoError
 
 
 def read_views(path: str | PathLike[str], spec: ClipSpec, protocol: Views | None = None) -> Tensor:
@@ -31,12 +33,21 @@ def source_views(
 
     Shape: (V, T, C, size, size).
     """
+    promised = source.frame_count
+    try:
+        return _read_views(source, spec, protocol, first, count or promised)
+    except VideoError:
+        if count is not None or not 0 < source.frame_count < promised:
+            raise
+        return source_views(source, spec, protocol)  # damage came to light: views of what does decode
+
+
+def _read_views(source: FrameSource, spec: ClipSpec, protocol: Views, first: int, count: int) -> Tensor:
     spec = replace(spec, frames=protocol.frames or spec.frames)
-    clips = sample_indices(spec, count or source.frame_count, source.fps, clips=protocol.clips)
+    clips = sample_indices(spec, count, source.fps, clips=protocol.clips)
     chosen = sorted({index for clip in clips for index in clip})
     place = {index: position for position, index in enumerate(chosen)}
-    frames = resize_short_side(
-        source.frames([first + index for index in chosen]), test_short_side(spec, protocol), antialias=spec.antialias
-    )
+    scale = partial(resize_short_side, size=test_short_side(spec, protocol), antialias=spec.antialias)
+    frames = source.frames([first + index for index in chosen], change=scale)
     by_clip = frames[[place[index] for clip in clips for index in clip]].unflatten(0, (len(clips), -1))
     return views(by_clip, spec, protocol)
