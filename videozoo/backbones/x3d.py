@@ -1,18 +1,22 @@
 """X3D: small volume-wise networks, grown step by step in length, size, width and depth (X3D, section 3)."""
 
 import operator
+import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from pytorchvideo.models.resnet import BottleneckBlock
-from pytorchvideo.models.x3d import create_x3d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videozoo.backbones.base import Backbone
 from videozoo.backbones.pretrained import start_from
 from videozoo.clip_spec import ClipSpec, Views
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", FutureWarning)  # it compiles a function, which is not used here, with torch.jit
+    from pytorchvideo.models.resnet import BottleneckBlock
+    from pytorchvideo.models.x3d import create_x3d
 
 MEAN = (0.45, 0.45, 0.45)
 STD = (0.225, 0.225, 0.225)
