@@ -1,0 +1,70 @@
+"""Exported networks answer as they did, for any batch; what cannot be exported is named."""
+
+from importlib.util import find_spec
+
+import pytest
+import torch
+from torch import nn
+
+from videozoo import create_model
+from videozoo.backbones import BACKBONES
+from videozoo.cli import main
+from videozoo.errors import SettingError
+from videozoo.hub.export import SUFFIXES, ExportError, export_model
+
+TINY = ("tsm_resnet10_tiny", "x3d_tiny")
+needs_onnx = pytest.mark.skipif(
+    find_spec("onnxscript") is None or find_spec("onnxruntime") is None, reason="needs the extra export"
+)
+
+
+@pytest.mark.parametrize("arch", TINY)
+def test_torch_export_for_any_batch(arch, tmp_path):
+    model = create_model(arch, 3).eval()
+    assert export_model(model, tmp_path / "network.pt2") < 1e-5
+    network = torch.export.load(tmp_path / "network.pt2").module()
+    clip = torch.randn(5, model.clip_spec.frames, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(clip), model(clip), rtol=1e-4, atol=1e-5)
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_onnx_for_any_batch(tmp_path, capsys):
+    assert main(["export", "x3d_tiny", "--format", "onnx", "--out", str(tmp_path / "network.onnx")]) == 0
+    assert "scores within" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", [pytest.param("onnx", marks=needs_onnx), "torch-export"])
+@pytest.mark.parametrize("arch", [name for name in BACKBONES if not name.endswith(("101", "_l", "_s", "_m"))])
+def test_every_backbone_can_be_exported(arch, form, tmp_path):
+    assert export_model(create_model(arch, 3).eval(), tmp_path / f"network{SUFFIXES[form]}", form) < 1e-4
+
+
+class DependsOnValues(nn.Module):
+    def forward(self, scores):
+        return scores * 2 if scores.sum() > 0 else scores
+
+
+def test_what_cannot_be_exported_is_named_with_the_reason(tmp_path):
+    model = create_model("tsm_resnet10_tiny", 3).eval()
+    model.network.append(nn.Sequential(nn.Identity(), DependsOnValues()))
+    with pytest.raises(ExportError, match=r"torch-export: network\.2\.1 \(DependsOnValues\) cannot be exported: \S"):
+        export_model(model, tmp_path / "network.pt2")
+    assert not (tmp_path / "network.pt2").exists()
+    with pytest.raises(SettingError, match="allowed are torch-export, onnx"):
+        export_model(model, tmp_path / "network.x", "tflite")
+
+
+def test_a_file_that_answers_differently_is_thrown_away(tmp_path, monkeypatch):
+    model = create_model("tsm_resnet10_tiny", 3).eval()
+
+    def write(network, clips, path):
+        path.write_bytes(b"")
+        return lambda batch: network(batch) * 1.01
+
+    monkeypatch.setitem(__import__("videozoo.hub.export", fromlist=["_WRITERS"])._WRITERS, "torch-export", write)
+    with pytest.raises(ExportError, match="differ by"):
+        export_model(model, tmp_path / "network.pt2")
+    assert not (tmp_path / "network.pt2").exists()
