@@ -67,7 +67,7 @@ def representation_table(arguments: argparse.Namespace) -> Any:
     with torch.inference_mode():
         timings = measured(candidates, arguments)
     table = Table(box=None)
-    for heading in (f"at {size} pixels", "ms a clip", "ms a frame", "of the backbone's time"):
+    for heading in (f"at {size} pixels", "ms a clip", "ms a frame", "of backbone"):
         table.add_column(heading, no_wrap=True)
     for timing, count in zip(timings, frames, strict=True):
         milliseconds = 1000 * timing.median
