@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from videozoo.hub.load import load_model as load_model
     from videozoo.hub.manifest import list_models as list_models
     from videozoo.hub.manifest import model_info as model_info
+    from videozoo.hub.package import save_model as save_model
+    from videozoo.hub.publish import publish_model as publish_model
     from videozoo.inference.predict import predict as predict
     from videozoo.methods.create import create_model as create_model
 
@@ -20,11 +22,22 @@ _HOME = {
     "load_model": "videozoo.hub.load",
     "list_models": "videozoo.hub.manifest",
     "model_info": "videozoo.hub.manifest",
+    "publish_model": "videozoo.hub.publish",
+    "save_model": "videozoo.hub.package",
     "predict": "videozoo.inference.predict",
     "create_model": "videozoo.methods.create",
 }
 
-__all__ = ["__version__", "create_model", "list_models", "load_model", "model_info", "predict"]
+__all__ = [
+    "__version__",
+    "create_model",
+    "list_models",
+    "load_model",
+    "model_info",
+    "predict",
+    "publish_model",
+    "save_model",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,7 @@
 """Publish a checkpoint to a hub: weights, row, class names, licence and model card in one commit, then a tag.
 
-Prints the row, with its new home, as it goes into the manifest. Uses the login of `hf auth login`, and HF_ENDPOINT.
+Prints the row, with its new home, as it goes into the manifest. Uses the login of `hf auth login`, and HF_ENDPOINT; a
+private hub without Xet storage also needs HF_HUB_DISABLE_XET=1.
 """
 
 import argparse
