@@ -5,10 +5,11 @@ contiguous memory. Rounds of all candidates are interleaved, so that a change of
 """
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from videozoo.cli.console import table_console
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the table of medians and ratios."""
     import torch
-    from rich.console import Console
 
     from videozoo.cli.models import load_or_create
     from videozoo.clip_spec import Views
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         torch.set_num_threads(arguments.threads)
     model = load_or_create(arguments.model)
     clip = read_views(arguments.video, model.clip_spec, Views())
-    console = Console(file=sys.stdout, soft_wrap=True)
+    console = table_console()
     console.print(f"{arguments.model}, clip {tuple(clip.shape[1:])}, {torch.get_num_threads()} threads, {_processor()}")
     console.print(_table("network", _network_candidates(model, clip), arguments.rounds))
     console.print(_table("reading", _reading_candidates(arguments.video, model.clip_spec), arguments.rounds))

@@ -1,7 +1,8 @@
 """List what lies in the cache of downloaded and converted weights."""
 
 import argparse
-import sys
+
+from videozoo.cli.console import table_console
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,7 +12,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the entries and their sum."""
-    from rich.console import Console
     from rich.table import Table
 
     from videozoo.hub.cache import cache_root
@@ -23,6 +23,6 @@ def run(arguments: argparse.Namespace) -> int:
     for entry in entries:
         table.add_row(entry.kind, entry.name, f"{entry.size / 1e6:.1f}", f"{entry.idle_days:.0f}")
     if entries:
-        Console(file=sys.stdout, soft_wrap=True).print(table)
+        table_console().print(table)
     print(f"{root}: {len(entries)} entries, {sum(entry.size for entry in entries) / 1e6:.1f} MB")
     return 0

@@ -5,9 +5,9 @@ Exit status 1 when something is wrong.
 """
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Any
 
+from videozoo.cli.console import table_console
 from videozoo.errors import SettingError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -62,14 +62,13 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _print(report: "Report") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("part", "videos", "official", "missing", "unreadable", "without label", "empty classes", box=None)
     for part in report.parts:
         row = (part.listed, part.official or "-", part.missing, len(part.unreadable), part.unlabelled)
         table.add_row(part.name, *map(str, row), str(len(part.empty_classes)))
-    Console(file=sys.stdout, soft_wrap=True).print(table)
+    table_console().print(table)
     print(f"{report.classes} classes; {len(report.shared)} videos are in both training and test")
     problems = [problem for part in report.parts for problem in part.unreadable[:SHOWN]]
     problems += [

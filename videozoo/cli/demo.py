@@ -9,6 +9,7 @@ import sys
 import webbrowser
 from pathlib import Path
 
+from videozoo.cli.console import table_console
 from videozoo.errors import SettingError
 
 
@@ -26,7 +27,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise SettingError(f"--videos {arguments.videos}: must be at least 1")
 
     import torch
-    from rich.console import Console
     from rich.table import Table
 
     from videozoo import list_models, load_model
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         for answer in said:
             top = ", ".join(f"{label} {probability:.3f}" for label, probability in answer.top)
             table.add_row(file.name, truth, answer.model, top, f"{answer.milliseconds:.0f}")
-    Console(file=sys.stdout, soft_wrap=True).print(table)
+    table_console().print(table)
 
     right = sum(video.answers[0].top[0][0] == video.truth for video in shown)
     introduction = (

@@ -5,7 +5,8 @@ Example: `videozoo fuse rgb.csv flow.csv --weights 1 2 --output fused.csv`; the 
 """
 
 import argparse
-import sys
+
+from videozoo.cli.console import table_console
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the fused answers and write their scores."""
-    from rich.console import Console
     from rich.table import Table
 
     from videozoo.inference.fuse import fuse_tables, read_scores, write_scores
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     table = Table("file", "answer", "probability", box=None)
     for file, k, probability in zip(fused.files, best.indices.tolist(), best.values.tolist(), strict=True):
         table.add_row(file, fused.classes[k], f"{probability:.3f}")
-    Console(file=sys.stdout, soft_wrap=True).print(table)
+    table_console().print(table)
     if arguments.output:
         write_scores(fused, arguments.output)
     return 0

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from videozoo.cli.console import table_console
 from videozoo.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def write_table(rows: "Sequence[Checkpoint]") -> None:
     """For people."""
-    from rich.console import Console
     from rich.table import Table
 
     from videozoo.hub.tables import HEADER, table_rows
@@ -60,7 +60,7 @@ def write_table(rows: "Sequence[Checkpoint]") -> None:
     for cells in table_rows(rows):
         table.add_row(*cells)
     # What is piped somewhere has no width to keep.
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 240).print(table)
+    table_console().print(table)
 
 
 def write_markdown(rows: "Sequence[Checkpoint]") -> None:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
+from videozoo.cli.console import table_console
 from videozoo.cli.videos import find_videos
 from videozoo.errors import SettingError
 
@@ -72,14 +73,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def write_table(predictions: Iterable["Prediction"], stream: TextIO) -> None:
     """One row a video for people to read."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("file", "answers (probability)", "ms", box=None)
     for prediction in predictions:
         answers = ", ".join(f"{label} {probability:.3f}" for label, probability in prediction.top)
         table.add_row(prediction.file, answers, f"{prediction.milliseconds:.0f}")
-    Console(file=stream, soft_wrap=True).print(table)
+    table_console(stream).print(table)
 
 
 def write_json(predictions: Iterable["Prediction"], stream: TextIO) -> None:
