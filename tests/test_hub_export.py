@@ -7,18 +7,16 @@ import torch
 from torch import nn
 
 from videozoo import create_model
-from videozoo.backbones import BACKBONES
 from videozoo.cli import main
 from videozoo.errors import SettingError
-from videozoo.hub.export import SUFFIXES, ExportError, export_model
+from videozoo.hub.export import ExportError, export_model
 
-TINY = ("tsm_resnet10_tiny", "x3d_tiny")
 needs_onnx = pytest.mark.skipif(
     find_spec("onnxscript") is None or find_spec("onnxruntime") is None, reason="needs the extra export"
 )
 
 
-@pytest.mark.parametrize("arch", TINY)
+@pytest.mark.parametrize("arch", ["tsm_resnet10_tiny", pytest.param("x3d_tiny", marks=pytest.mark.slow)])
 def test_torch_export_for_any_batch(arch, tmp_path):
     model = create_model(arch, 3).eval()
     assert export_model(model, tmp_path / "network.pt2") < 1e-5
@@ -30,16 +28,16 @@ def test_torch_export_for_any_batch(arch, tmp_path):
 
 @needs_onnx
 @pytest.mark.slow
-def test_onnx_for_any_batch(tmp_path, capsys):
-    assert main(["export", "x3d_tiny", "--format", "onnx", "--out", str(tmp_path / "network.onnx")]) == 0
+@pytest.mark.parametrize("arch", ["tsm_resnet10_tiny", "x3d_tiny"])
+def test_onnx_for_any_batch(arch, tmp_path, capsys):
+    assert main(["export", arch, "--format", "onnx", "--out", str(tmp_path / "network.onnx")]) == 0
     assert "scores within" in capsys.readouterr().out
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", [pytest.param("onnx", marks=needs_onnx), "torch-export"])
-@pytest.mark.parametrize("arch", [name for name in BACKBONES if not name.endswith(("101", "_l", "_s", "_m"))])
-def test_every_backbone_can_be_exported(arch, form, tmp_path):
-    assert export_model(create_model(arch, 3).eval(), tmp_path / f"network{SUFFIXES[form]}", form) < 1e-4
+@pytest.mark.parametrize("arch", ["bn_inception", "tsm_mobilenet_v2"])
+def test_other_families_can_be_exported(arch, tmp_path):
+    assert export_model(create_model(arch, 3).eval(), tmp_path / "network.pt2") < 1e-4
 
 
 class DependsOnValues(nn.Module):
