@@ -20,7 +20,7 @@ from videozoo.data.datamodules import (
     VideoFolder,
 )
 from videozoo.data.datamodules.something_something import mirrored_classes
-from videozoo.data.sampler import EpochSampler, balancing_weights
+from videozoo.data.sampler import NOTHING, EpochSampler, balancing_weights
 from videozoo.errors import AnnotationError, VideoError
 
 SPEC = ClipSpec(frames=4, size=32, resize=36)
@@ -149,7 +149,8 @@ def test_ranks_share_an_epoch():
     assert {len(order) for order in orders} == {4}
     assert set().union(*orders) == set(range(10))
     evaluation = [EpochSampler(range(10), shuffle=False, num_replicas=3, rank=rank).order() for rank in range(3)]
-    assert sorted(index for order in evaluation for index in order) == list(range(10))
+    assert {len(order) for order in evaluation} == {4}, "ranks wait for one another at the end of every batch"
+    assert sorted(index for order in evaluation for index in order if index != NOTHING) == list(range(10))
 
 
 def test_balanced_sampling_evens_out_classes():
@@ -163,7 +164,24 @@ def test_annotations_hold_odd_names_in_columns():
     names = ["a b.avi", "[x]!(&;#).avi", "é/日本.mp4", "plain.mp4"]
     listed = Annotations.build("/videos", ("k",), names, [0, 0, 0, 0])
     assert [listed.relative(i) for i in range(4)] == names
-    assert [listed.select([3, 1]).relative(i) for i in range(2)] == [names[3], names[1]]
+    assert list(listed.paths()) == names
+    assert list(listed.select([3, 1]).paths()) == [names[3], names[1]]
+    assert list(listed.select([]).paths()) == []
+
+
+def test_long_lists_are_columns(tmp_path):
+    """What is kept of a list is a few tensors whose bytes are counted, however many lines it has."""
+    lines = [f"class_{i % 7}/video_{i:06d}.mp4,class {i % 7}" for i in range(5000)]
+    listed = tmp_path / "list.csv"
+    listed.write_text("\n".join(["path,label", *lines]))
+    kept = VideoFolder(tmp_path, train=listed, val=listed, clip_spec=SPEC).annotations("train")
+    columns = [value for value in vars(kept).values() if isinstance(value, torch.Tensor)]
+    assert sum(column.nbytes for column in columns) == 5000 * (len("class_0/video_000000.mp4") + 8 + 8)
+    others = [value for value in vars(kept).values() if not isinstance(value, torch.Tensor)]
+    assert others == [tmp_path, tuple(f"class {k}" for k in range(7)), None]
+    assert list(kept.paths())[4999] == kept.relative(4999) == lines[4999].split(",")[0]
+    assert kept.labels[:9].tolist() == [0, 1, 2, 3, 4, 5, 6, 0, 1]
+    assert len(kept.missing()) == 5000
 
 
 def test_ucf101_official_counts(shared, tmp_path):

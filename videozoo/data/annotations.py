@@ -1,6 +1,7 @@
 """A list of labelled videos, held in columns: hundreds of thousands of lines cost megabytes and no Python objects."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -76,12 +77,23 @@ class Annotations:
         start, end = self.spans[index].tolist()
         return start, end
 
+    def paths(self) -> Iterator[str]:
+        """All paths below ``root`` in order, one at a time."""
+        text, start = self.text.numpy().tobytes(), 0
+        for end in self.ends.numpy():
+            yield text[start:end].decode("utf-8", "surrogateescape")
+            start = end
+
     def select(self, indices: Sequence[int] | Tensor) -> "Annotations":
         """The same list with these videos only, in this order."""
         chosen = torch.as_tensor(indices, dtype=torch.int64)
-        paths = (self.relative(index) for index in chosen.tolist())
-        selected = Annotations.build(self.root, self.classes, paths, self.labels[chosen])
-        return replace(selected, spans=None if self.spans is None else self.spans[chosen])
+        starts = torch.cat([torch.zeros(1, dtype=torch.int64), self.ends[:-1]])[chosen]
+        lengths = self.ends[chosen] - starts
+        ends = lengths.cumsum(dim=0)
+        # Byte k of the new text, counted from where its path begins there, comes from that path's old beginning.
+        source = torch.arange(int(lengths.sum())) + (starts - ends + lengths).repeat_interleave(lengths)
+        spans = None if self.spans is None else self.spans[chosen]
+        return replace(self, text=self.text[source], ends=ends, labels=self.labels[chosen], spans=spans)
 
     def class_counts(self) -> Tensor:
         """How many videos each class has. Shape: (K,)."""
@@ -91,13 +103,14 @@ class Annotations:
 
     def missing(self) -> list[int]:
         """Places of the videos whose file is not on disk; each folder is listed once, which is quick for large sets."""
-        listed: dict[Path, set[str]] = {}
+        listed: dict[str, set[str]] = {}
         absent = []
-        for index in range(len(self)):
-            path = self.path(index)
-            if path.parent not in listed:
-                listed[path.parent] = {p.name for p in path.parent.iterdir()} if path.parent.is_dir() else set()
-            if path.name not in listed[path.parent]:
+        for index, path in enumerate(self.paths()):
+            folder, _, name = path.rpartition("/")
+            if folder not in listed:
+                place = os.path.join(self.root, folder)
+                listed[folder] = set(os.listdir(place)) if os.path.isdir(place) else set()
+            if name not in listed[folder]:
                 absent.append(index)
         return absent
 

@@ -12,6 +12,7 @@ from videozoo.clip_spec import ClipSpec, Views
 from videozoo.data.annotations import Annotations
 from videozoo.data.frame_source import FrameSource, open_video
 from videozoo.data.reading import source_views
+from videozoo.data.sampler import NOTHING
 from videozoo.data.sampling import sample_indices
 from videozoo.data.transforms import default_train_transform
 from videozoo.errors import SettingError, VideoError
@@ -19,6 +20,7 @@ from videozoo.errors import SettingError, VideoError
 OnError = Literal["skip", "replace", "raise"]
 Transform = Callable[[Tensor, ClipSpec, torch.Generator], tuple[Tensor, bool]]
 ATTEMPTS = 8  # replacements tried for one bad video before its place in the batch stays empty
+STAND_INS = 100  # videos tried in the place of a whole batch
 READABLE = -1  # in ``failed`` of a sample: the video that was asked for is there
 
 
@@ -62,6 +64,8 @@ class VideoDataset(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, place: int | tuple[int, int]) -> dict[str, Tensor]:
         epoch, wanted = place if isinstance(place, tuple) else (0, place)
+        if wanted == NOTHING:
+            return {"failed": torch.tensor(READABLE)}
         generator = sample_generator(self.seed, epoch, wanted)
         index, failed = wanted, READABLE
         for _ in range(ATTEMPTS):
@@ -103,6 +107,24 @@ class VideoDataset(Dataset[dict[str, Tensor]]):
         return int(others[torch.randint(len(others), (), generator=generator)])
 
 
+def stand_in(dataset: VideoDataset, failed: Tensor) -> dict[str, Tensor]:
+    """A batch of one readable video in the place of a training batch without any: every process must make its step.
+
+    Raises:
+        VideoError: when none of the next videos in the list can be read either.
+    """
+    first = int(failed[0])
+    for step in range(1, STAND_INS + 1):
+        index = (first + step) % len(dataset)
+        try:
+            return collate(
+                [{**dataset.sample(index, sample_generator(dataset.seed, 0, index)), "failed": torch.tensor(READABLE)}]
+            )
+        except VideoError as error:
+            problem = error
+    raise VideoError(f"no video of a batch could be read, nor {STAND_INS} others; the last: {problem}")
+
+
 def sample_generator(seed: int, epoch: int, index: int) -> torch.Generator:
     """The randomness of one sample, the same in every process."""
     return torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 1_000_000_007 % 2**61 + index)
@@ -127,5 +149,6 @@ def collate(samples: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     good = [sample for sample in samples if "clip" in sample]
     batch = {key: torch.stack([sample[key] for sample in good]) for key in ("clip", "label", "index") if good}
     if not good:
-        batch = {"clip": torch.empty(0), "label": torch.empty(0, dtype=torch.int64), "index": torch.empty(0)}
+        none = torch.empty(0, dtype=torch.int64)
+        batch = {"clip": torch.empty(0), "label": none, "index": none}
     return {**batch, "failed": failed[failed != READABLE]}

@@ -23,6 +23,7 @@ from videozoo.data.moving_digits import (
     check_video_settings,
     make_video,
 )
+from videozoo.data.sampler import NOTHING
 from videozoo.data.sampling import sample_indices
 from videozoo.data.transforms import normalise, resize_short_side
 from videozoo.errors import SettingError
@@ -113,6 +114,8 @@ class DigitClips(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, place: int | tuple[int, int]) -> dict[str, Tensor]:
         epoch, index = place if isinstance(place, tuple) else (0, place)
+        if index == NOTHING:
+            return {"failed": torch.tensor(READABLE)}
         generator = sample_generator(self.digits.seed, epoch, index) if self.training else None
         frames, label, relevance = self._video(index)
         if self.training and epoch < self.relevant_epochs:

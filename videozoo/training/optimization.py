@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch.nn import Parameter
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -52,3 +53,8 @@ class Optimization:
     def build_schedule(self, optimizer: Optimizer, *, steps_per_epoch: int, epochs: int) -> LambdaLR:
         """The schedule, one value a training step."""
         return LambdaLR(optimizer, lambda step: self.factor(step / max(steps_per_epoch, 1), epochs))
+
+
+# Checkpoints hold it among the hyperparameters; without this line training could not resume from one, since torch
+# unpickles only plain values and what it is told to be harmless.
+torch.serialization.add_safe_globals([Optimization])

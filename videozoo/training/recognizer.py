@@ -137,10 +137,13 @@ def build_metrics(num_classes: int, *, multilabel: bool) -> MetricCollection:
     """Top-1, top-5 and class-mean accuracy, or mean average precision where a video has several labels."""
     if multilabel:
         return MetricCollection({"mean_average_precision": MeanAveragePrecision()})
+    # Groups of metrics that share their counts are found from the first batch alone: where all of its first answers are
+    # right, top-1 and top-5 would be taken for the same.
     return MetricCollection(
         {
             "top1": MulticlassAccuracy(num_classes, average="micro"),
             "top5": MulticlassAccuracy(num_classes, average="micro", top_k=min(5, num_classes)),
             "mean_class": ClassMeanAccuracy(num_classes),
-        }
+        },
+        compute_groups=False,
     )

@@ -1,20 +1,21 @@
 """What every data set of videos shares: parts, loaders, and a report of what is missing or broken."""
 
 import warnings
-from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, distributed
+from torch.utils.data import DataLoader
 
 from videozoo.clip_spec import ClipSpec, Views
 from videozoo.data.annotations import Annotations
-from videozoo.data.dataset import OnError, Transform, VideoDataset
+from videozoo.data.bad_videos import BadVideos
+from videozoo.data.dataset import OnError, Transform, VideoDataset, stand_in
 from videozoo.data.frame_source import open_video
-from videozoo.data.loader import ResumableLoader
+from videozoo.data.loader import ResumableLoader, plain_loader
 from videozoo.data.memory import VideoMemory
 from videozoo.data.sampler import EpochSampler, balancing_weights
 from videozoo.data.transforms import default_train_transform
@@ -63,7 +64,7 @@ class VideoDataModule(pl.LightningDataModule):
         self.transform = transform or default_train_transform(clip_spec, flip=flip)
         self.mirrored_labels: Tensor | None = None
         self.opener = VideoMemory(clip_spec) if in_memory else partial(open_video, frame_rate=self.frame_rate)
-        self.bad_videos: Counter[str] = Counter()
+        self.bad_videos = BadVideos()
         self._datasets: dict[Part, VideoDataset] = {}
 
     def annotations(self, part: Part) -> Annotations:
@@ -122,7 +123,11 @@ class VideoDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> ResumableLoader:
         """Random clips, shuffled anew each epoch."""
-        return self.loader("train")
+        loader = self.loader("train")
+        if self.trainer is not None:
+            progress = self.trainer.fit_loop.epoch_loop.batch_progress
+            loader.learned = lambda: progress.current.processed
+        return loader
 
     def val_dataloader(self) -> ResumableLoader:
         """One centre view of every video."""
@@ -132,27 +137,32 @@ class VideoDataModule(pl.LightningDataModule):
         """All views of every video."""
         return self.loader("test")
 
+    def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """All views of every video of the test part."""
+        return plain_loader(self.loader("test"))
+
     def on_before_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
-        """Count the videos that a batch could not read; they are reported when the epoch ends."""
-        part = self._part_now()
-        for index in batch.pop("failed").tolist() if "failed" in batch else ():
-            self.bad_videos[str(self.dataset(part).annotations.path(index))] += 1
+        """Count the videos that a batch could not read; an epoch's are reported when the next one begins."""
+        part, trainer = self._part_now(), self.trainer
+        failed = batch.pop("failed", None)
+        self.bad_videos.begin(part, trainer.current_epoch if trainer else 0)
+        if failed is not None and not (trainer and trainer.sanity_checking):
+            for index in failed.tolist():
+                self.bad_videos.add(part, str(self.dataset(part).annotations.path(index)))
+        if part == "train" and failed is not None and not len(batch["label"]):
+            batch = stand_in(self.dataset(part), failed)
+            batch.pop("failed")
         return batch
 
-    def _part_now(self) -> Part:
-        state: Any = getattr(self.trainer, "state", None)
-        stage = str(getattr(state, "stage", "train"))
-        if "test" in stage:
-            return "test"
-        return "val" if "val" in stage or "sanity" in stage else "train"
+    def teardown(self, stage: str) -> None:
+        """Report what the last epoch could not read."""
+        self.bad_videos.report()
 
-    def report_bad_videos(self) -> None:
-        """Name, once, the videos that could not be read since the last report."""
-        if self.bad_videos:
-            names = ", ".join(sorted(self.bad_videos)[:20])
-            more = f" and {len(self.bad_videos) - 20} more" if len(self.bad_videos) > 20 else ""
-            warnings.warn(f"{len(self.bad_videos)} videos could not be read: {names}{more}", stacklevel=2)
-            self.bad_videos.clear()
+    def _part_now(self) -> Part:
+        trainer = self.trainer
+        if trainer is None or trainer.training:
+            return "train"
+        return "val" if trainer.validating or trainer.sanity_checking else "test"
 
 
 def first_folder(root: Path, *names: str) -> Path:

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytorch_lightning as pl
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from videozoo.clip_spec import ClipSpec
 from videozoo.data.digit_set import DigitClips, DigitSet
-from videozoo.data.loader import ResumableLoader
+from videozoo.data.loader import ResumableLoader, plain_loader
 from videozoo.data.moving_digits import LABELS
 from videozoo.data.sampler import EpochSampler
 from videozoo.errors import SettingError
@@ -65,9 +66,9 @@ class MovingDigits(pl.LightningDataModule):
         """The test part, centre frames."""
         return self._loader(self.test_set)
 
-    def predict_dataloader(self) -> ResumableLoader:
+    def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """The test part."""
-        return self.test_dataloader()
+        return plain_loader(self.test_dataloader())
 
     def on_before_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         """Drop the list of unreadable videos: a made video can always be read."""

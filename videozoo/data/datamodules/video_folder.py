@@ -1,14 +1,13 @@
 """Anyone's own videos: a folder per class, or lists of paths and labels."""
 
-import csv
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from videozoo.data.annotations import Annotations, class_number, read_lines
+from videozoo.data.annotation_lists import read_lists
+from videozoo.data.annotations import Annotations
 from videozoo.data.datamodules.base import Part, VideoDataModule
 from videozoo.data.video_files import SUFFIXES, find_video_files
 from videozoo.errors import AnnotationError, SettingError
@@ -19,8 +18,6 @@ PART_FOLDERS: dict[Part, tuple[str, ...]] = {
     "val": ("val", "validation", "validate", "valid"),
     "test": ("test", "testing"),
 }
-COLUMNS = ("path", "label", "start", "end")
-WHOLE_FILE = (0.0, math.inf)  # seconds
 
 
 class VideoFolder(VideoDataModule):
@@ -65,26 +62,9 @@ class VideoFolder(VideoDataModule):
         return self._parts[part]
 
     def _read_lists(self) -> dict[Part, Annotations]:
-        rows = {part: list(_list_rows(path)) for part, path in self.lists.items() if path is not None}
-        classes = self._classes or tuple(sorted({label for part in rows.values() for _, _, label, _ in part}))
-        numbers = {name: number for number, name in enumerate(classes)}
-        if self._classes is not None:
-            numbers |= {str(number): number for number in range(len(classes))}
-        read: dict[Part, Annotations] = {}
-        for part, lines in rows.items():
-            file = self.lists[part]
-            assert file is not None
-            labels = [class_number(label, numbers, file, line) for line, _, label, _ in lines]
-            spans = [span for _, _, _, span in lines]
-            whole = all(span == WHOLE_FILE for span in spans)
-            read[part] = Annotations.build(
-                self.root,
-                classes,
-                (path for _, path, _, _ in lines),
-                labels,
-                None if whole else spans,
-            )
-        return self._complete(read)
+        files = {part: path for part, path in self.lists.items() if path is not None}
+        read = read_lists(list(files.values()), self.root, self._classes)
+        return self._complete(dict(zip(files, read, strict=True)))
 
     def _read_folders(self) -> dict[Part, Annotations]:
         folders = {
@@ -138,33 +118,3 @@ def _class_names(folder: Path) -> tuple[str, ...]:
     if not names:
         raise AnnotationError(f"{folder}: no class folders; videos belong in {folder}/CLASS/")
     return names
-
-
-def _list_rows(path: Path) -> Iterator[tuple[int, str, str, tuple[float, float]]]:
-    """Line number, path, label and span of every line of a list."""
-    lines = read_lines(path)
-    delimiter = {".csv": ",", ".tsv": "\t"}.get(path.suffix.lower(), " ")
-    columns: Sequence[str] = COLUMNS
-    for number, row in enumerate(csv.reader(lines, delimiter=delimiter, skipinitialspace=True), start=1):
-        row = [cell for cell in row if cell] if delimiter == " " else row
-        if not row:
-            continue
-        if number == 1 and {"path", "label"} <= {cell.strip().lower() for cell in row}:
-            columns = [cell.strip().lower() for cell in row]
-            continue
-        cells = dict(zip(columns, (cell.strip() for cell in row), strict=False))
-        if not cells.get("path") or not cells.get("label"):
-            raise AnnotationError(f"{path}, line {number}: expected path, label[, start, end], found {row}")
-        yield number, cells["path"], cells["label"], _span(cells, path, number)
-
-
-def _span(cells: dict[str, str], path: Path, line: int) -> tuple[float, float]:
-    """Start and end in seconds."""
-    try:
-        start = float(cells.get("start") or 0)
-        end = float(cells.get("end") or math.inf)
-    except ValueError as error:
-        raise AnnotationError(f"{path}, line {line}: start and end must be seconds ({error})") from error
-    if not 0 <= start < end:
-        raise AnnotationError(f"{path}, line {line}: the span {start} to {end} seconds is empty or negative")
-    return start, end
