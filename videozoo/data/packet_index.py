@@ -2,7 +2,7 @@
 
 Provable are the common cases, progressive H.264 in an MP4, MOV or Matroska file and XviD in AVI: every packet holds one
 whole picture, whose header says when it is displayed and whether others refer to it. Everything else is decoded from
-the start.
+the start. Damage is seen where it breaks a header, or a picture that is decoded.
 """
 
 from bisect import bisect, insort
