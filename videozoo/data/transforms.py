@@ -34,8 +34,8 @@ def normalise(frames: Tensor, spec: ClipSpec) -> Tensor:
     if spec.channel_order == "bgr":
         frames = frames.flip(-3)
     repeats = frames.shape[-3] // len(spec.mean)
-    mean = torch.tensor(spec.mean * repeats).view(-1, 1, 1)
-    std = torch.tensor(spec.std * repeats).view(-1, 1, 1)
+    mean = torch.tensor(spec.mean * repeats, device=frames.device).view(-1, 1, 1)
+    std = torch.tensor(spec.std * repeats, device=frames.device).view(-1, 1, 1)
     scale = 255 / spec.value_range
     return frames.float().div_(scale).sub_(mean).div_(std)
 

@@ -102,6 +102,19 @@ class ActionRecognizer(pl.LightningModule):
 
         return videozoo.predict(self, video, **options)
 
+    def on_fit_start(self) -> None:
+        """Take the class names over from the data, where it has as many."""
+        data = getattr(self.trainer, "datamodule", None)
+        names = getattr(data, "classes", None) or getattr(data, "labels", None) or ()
+        if len(names) == self.num_classes:
+            self.labels = tuple(names)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the class names over from a checkpoint of a training run."""
+        names = checkpoint.get("videozoo", {}).get("labels", ())
+        if len(names) == self.num_classes:
+            self.labels = tuple(names)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep beside the weights of a training run what its model needs to be converted, loaded and published."""
         checkpoint["videozoo"] = {

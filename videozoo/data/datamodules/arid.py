@@ -29,7 +29,8 @@ class ARID(VideoDataModule):
             raise SettingError(f"gamma {gamma}: must be above 0")
         table = ((i / 255) ** (1 / gamma) * 255 for i in range(256))
         self.brightness = Tensor([round(value) for value in table]).byte()
-        self.opener = VideoMemory(self.clip_spec, self.brighten)
+        if self.flow_root is None:
+            self.opener = VideoMemory(self.clip_spec, self.brighten)
 
     def brighten(self, frames: Tensor) -> Tensor:
         """Gamma correction of uint8 frames."""

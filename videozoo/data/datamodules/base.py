@@ -1,9 +1,10 @@
 """What every data set of videos shares: parts, loaders, and a report of what is missing or broken."""
 
 import warnings
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -13,8 +14,11 @@ from torch.utils.data import DataLoader
 from videozoo.clip_spec import ClipSpec, Views
 from videozoo.data.annotations import Annotations
 from videozoo.data.bad_videos import BadVideos
+from videozoo.data.batch_mixing import BatchMixing
 from videozoo.data.dataset import OnError, Transform, VideoDataset, stand_in
-from videozoo.data.frame_source import open_video
+from videozoo.data.flow_lists import flow_list
+from videozoo.data.flow_source import open_flow
+from videozoo.data.frame_source import FrameSource, open_video
 from videozoo.data.loader import ResumableLoader, plain_loader
 from videozoo.data.memory import VideoMemory
 from videozoo.data.sampler import EpochSampler, balancing_weights
@@ -30,7 +34,8 @@ class VideoDataModule(pl.LightningDataModule):
     Batches are dicts with ``clip``, ``label``, ``index`` (see videozoo.clip_spec) and ``failed``, the places of videos
     that could not be read. Validation sees one centre view, the test ``test_views``. ``balance`` draws rare classes as
     often as common ones. ``flip`` mirrors every second training clip. ``in_memory`` keeps all videos, decoded and
-    resized, in this process.
+    resized, in this process. Where the ClipSpec's modality is flow, stored flow below ``flow_root`` is read in the
+    place of the videos. ``mixing`` augments training batches on the device.
     """
 
     frame_rate = 12.0  # of a video stored as pictures, frames a second
@@ -49,11 +54,18 @@ class VideoDataModule(pl.LightningDataModule):
         flip: bool = True,
         transform: Transform | None = None,
         in_memory: bool = False,
+        flow_root: str | Path | None = None,
+        mixing: BatchMixing | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1 or num_workers < 0:
             raise SettingError(f"batch_size {batch_size} must be at least 1, num_workers {num_workers} at least 0")
+        flow = clip_spec.modality == "flow"
+        if flow and (flow_root is None or in_memory):
+            raise SettingError("clips of flow need flow_root, the folder of extracted flow, and are not held in memory")
         self.root = Path(root)
+        self.flow_root = Path(flow_root) if flow and flow_root is not None else None
+        self.mixing = mixing
         self.clip_spec = clip_spec
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -63,7 +75,9 @@ class VideoDataModule(pl.LightningDataModule):
         self.test_views = test_views or clip_spec.views
         self.transform = transform or default_train_transform(clip_spec, flip=flip)
         self.mirrored_labels: Tensor | None = None
-        self.opener = VideoMemory(clip_spec) if in_memory else partial(open_video, frame_rate=self.frame_rate)
+        self.opener: Callable[[Path], FrameSource] = partial(open_video, frame_rate=self.frame_rate)
+        if flow or in_memory:
+            self.opener = open_flow if flow else VideoMemory(clip_spec)
         self.bad_videos = BadVideos()
         self._datasets: dict[Part, VideoDataset] = {}
 
@@ -74,7 +88,8 @@ class VideoDataModule(pl.LightningDataModule):
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, in the order of the labels."""
-        return self.annotations("train").classes
+        read = next(iter(self._datasets.values()), None)
+        return read.annotations.classes if read else self.annotations("train").classes
 
     def dataset(self, part: Part) -> VideoDataset:
         """One part's videos that are on disk; those that are not are counted in a warning.
@@ -84,6 +99,8 @@ class VideoDataModule(pl.LightningDataModule):
         """
         if part not in self._datasets:
             listed = self.annotations(part)
+            if self.flow_root is not None:
+                listed = flow_list(listed, self.root, self.flow_root, self.clip_spec)
             self._datasets[part] = VideoDataset(
                 only_present(listed, f"{type(self).__name__} {part}"),
                 self.clip_spec,
@@ -125,8 +142,7 @@ class VideoDataModule(pl.LightningDataModule):
         """Random clips, shuffled anew each epoch."""
         loader = self.loader("train")
         if self.trainer is not None:
-            progress = self.trainer.fit_loop.epoch_loop.batch_progress
-            loader.learned = lambda: progress.current.processed
+            loader.learned = self._batches_learned
         return loader
 
     def val_dataloader(self) -> ResumableLoader:
@@ -153,6 +169,20 @@ class VideoDataModule(pl.LightningDataModule):
             batch = stand_in(self.dataset(part), failed)
             batch.pop("failed")
         return batch
+
+    def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
+        """Mix a training batch, by draws that depend on the seed, the step and the process alone."""
+        trainer = self.trainer
+        if self.mixing is None or trainer is None or not trainer.training:
+            return batch
+        step = trainer.current_epoch * 1_000_003 + self._batches_learned()
+        seed = (self.seed * 1_009 + step) * 1_013 + trainer.global_rank
+        return self.mixing(batch, self.clip_spec, len(self.dataset("train").annotations.classes), seed)
+
+    def _batches_learned(self) -> int:
+        """Training batches of this epoch whose step was made."""
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current if self.trainer else None
+        return progress.processed if progress else 0
 
     def teardown(self, stage: str) -> None:
         """Report what the last epoch could not read."""
