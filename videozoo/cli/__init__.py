@@ -17,6 +17,7 @@ from videozoo.errors import VideozooError
 
 # Words on the command line -> file in this folder.
 VERBS: dict[tuple[str, ...], str] = {
+    ("bench", "data"): "bench_data",
     ("bench", "flow"): "bench_flow",
     ("bench", "method"): "bench_method",
     ("bench", "predict"): "bench_predict",
@@ -38,9 +39,13 @@ VERBS: dict[tuple[str, ...], str] = {
     ("reproduce",): "reproduce",
     ("show", "attention"): "show_attention",
     ("show", "busy"): "show_representation",
+    ("show", "clusters"): "show_clusters",
     ("show", "dynamic"): "show_representation",
+    ("show", "flow"): "show_flow",
     ("show", "gradcam"): "show_gradcam",
+    ("show", "snippets"): "show_snippets",
     ("show", "squeeze"): "show_representation",
+    ("show", "weights"): "show_weights",
     ("train-digits",): "train_digits",
 }
 
