@@ -43,9 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     full = full_motion(torch.cat([flow.flatten(2) for flow in flows.values()])[..., None])
     rows = [] if frames is None else [(f"{arguments.file.name}, {len(frames)} places in the order of time", frames)]
     rows += [(title, flow_pictures(flow, full)) for title, flow in flows.items()]
-    rows.append(
-        (f"motion from the centre of the disc; full colour is {full:.1f} pixels a frame", colour_wheel(96)[None])
-    )
+    rows.append((f"full colour: {full:.1f} pixels a frame", colour_wheel(192)[None]))
     save_picture(labelled_strips(rows, height=160), arguments.out)
     print(f"picture: {arguments.out}")
     return 0
