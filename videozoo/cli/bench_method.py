@@ -10,7 +10,12 @@ import sys
 from importlib import import_module
 
 # Method -> file in this folder with ``compare(arguments) -> what to print, one after the other``.
-BENCHES: dict[str, str] = {"rnl": "bench_rnl"}
+BENCHES: dict[str, str] = {
+    "datp": "bench_frames",
+    "fullvideo": "bench_frames",
+    "pbnet": "bench_frames",
+    "rnl": "bench_rnl",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
