@@ -303,3 +303,22 @@ def test_check_reports_what_is_wrong(folder, capsys):
     assert "did you mean ucf101" in capsys.readouterr().err
     assert main(["data", "check", "ucf101", str(folder), "--set", "split=4"]) == 2
     assert "allowed are 1, 2, 3" in capsys.readouterr().err
+
+
+def test_bench_data_counts_every_step(folder, capsys):
+    from videozoo.cli import main
+
+    (folder / "jump" / "0.mp4").write_bytes(b"broken")
+    command = ["bench", "data", str(folder), "--frames", "4", "--size", "32", "--workers", "0", "--rounds", "1"]
+    assert main(command) == 0
+    said = capsys.readouterr()
+    assert [line.split()[0] for line in said.out.splitlines()[2:7]] == [
+        "open",
+        "decode",
+        "transform",
+        "collate",
+        "together",
+    ]
+    assert "clips" in said.out.splitlines()[8]
+    assert main([*command, "--dataset", "ucf11"]) == 2
+    assert main([*command, "--videos", "0"]) == 2
