@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from videozoo import create_model
 from videozoo.errors import SettingError
-from videozoo.evaluation.benchmark import saved_tensor_memory
+from videozoo.evaluation.benchmark import peak_memory, saved_tensor_memory
 from videozoo.evaluation.cost import count_cost
 from videozoo.temporal.clustering import (
     TemporalClustering,
@@ -225,6 +225,24 @@ def test_training_keeps_at_most_half_of_what_all_frames_keep():
     every = kept("tsm_resnet18")
     assert kept("fullvideo_tsm_resnet18") <= 0.5 * every
     assert kept("fullvideo_tsm_resnet18", clusters=16) <= 0.5 * every
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="counts the CPU's memory")
+def test_a_step_holds_at_most_half_of_what_all_frames_hold():
+    """With what recomputed parts keep and need for a while: hooks on saved tensors see neither."""
+    clip, label = torch.randn(1, 32, 3, 112, 112), torch.zeros(1, dtype=torch.int64)
+
+    def held(arch):
+        model = create_model(arch, 4)
+
+        def step():
+            F.cross_entropy(model(clip), label).backward()
+
+        step()  # the gradients of parameters are there before
+        return peak_memory(step)
+
+    assert held("fullvideo_tsm_resnet18") <= 0.5 * held("tsm_resnet18")
 
 
 def tiny(backbone="tsm_resnet10_tiny", **settings):
