@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from videozoo.errors import SettingError
+from videozoo.evaluation.benchmark import peak_memory
 from videozoo.representations import tvnet as tvnet_module
 from videozoo.representations.flow_losses import end_point_error, tv_l1_energy
 from videozoo.representations.flow_preparation import FlowPreparation
@@ -258,6 +259,18 @@ def test_recomputation_gives_the_same_gradients():
             torch.testing.assert_close(ours, first, rtol=1e-12, atol=1e-12)
 
 
+def test_memory_of_training_is_linear_or_that_of_one_block():
+    frame1, frame2 = textured(24, 28), textured(24, 28, 0.5)
+
+    def peak(iterations, every):
+        net = TVNet(1, 1, iterations, options=TVNetOptions(checkpoint_every=every, reference_size=(24, 28))).double()
+        return peak_memory(lambda: net.flow(frame1, frame2).sum().backward())
+
+    ten, twenty, forty = (peak(iterations, None) for iterations in (10, 20, 40))
+    assert (forty - twenty) / (twenty - ten) == pytest.approx(2, rel=0.05)
+    assert (peak(40, 10) - ten) < 0.2 * (forty - ten)
+
+
 def test_clips_become_stacks():
     clip = 255 * torch.rand(2, 9, 3, 16, 18)
     net = TVNet(1, 1, 4, flows=2)
@@ -316,6 +329,14 @@ def test_bfloat16_autocast_solves_in_float32():
         flow = net.solve(*FlowPreparation()(image1, image2))
     assert flow.dtype == torch.float32
     assert (flow - expected).abs().max() < 0.2
+
+
+@pytest.mark.slow
+def test_networks_with_flow_layers_compile():
+    image1, image2 = textured(20, 24, dtype=torch.float32), textured(20, 24, 0.5, dtype=torch.float32)
+    net = TVNet(2, 1, 3, options=TVNetOptions(reference_size=(20, 24)))
+    compiled = torch.compile(_Flow(net))
+    torch.testing.assert_close(compiled(image1, image2), net.flow(image1, image2), rtol=0, atol=1e-4)
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ too (all). The rows named TV-L1 are OpenCV's solver with the same scales, warps 
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run_errors(arguments: argparse.Namespace) -> dict[str, Any]:
-    from rich.console import Console
     from rich.table import Table
 
     from videozoo.cli.bench_flow_errors import opencv_rows, tvnet_rows, zero_row
+    from videozoo.cli.console import table_console
     from videozoo.data.middlebury import read_pairs
     from videozoo.evaluation.reported_flow import SOURCE
 
@@ -67,6 +66,6 @@ def _run_errors(arguments: argparse.Namespace) -> dict[str, Any]:
         by_pair = [f"{error:.2f}" for error in row["pairs"].values()]
         reported = "" if row["reported"] is None else f"{row['reported']:.2f}"
         table.add_row(row["method"], row["training"], str(row["steps"]), f"{row['measured']:.3f}", reported, *by_pair)
-    Console(file=sys.stdout, soft_wrap=True, width=200).print(table)
+    table_console().print(table)
     unit = "pixels, mean end-point error over known pixels, mean over pairs"
     return {"unit": unit, "reported": SOURCE, "rows": rows}

@@ -1,17 +1,16 @@
 """Time and memory of TVNet-50 on one pair of 240 x 320, beside OpenCV's TV-L1 with as many iterations."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from videozoo.cli.console import table_console
 from videozoo.cli.opencv_flow import default_methods, tv_l1
 from videozoo.data.flow_solvers import has_opencv
 from videozoo.data.middlebury import read_pairs
@@ -39,7 +38,7 @@ def run_speed(arguments: argparse.Namespace) -> dict[str, Any]:
     memories = Table("training memory, MB", *(f"{n} iterations" for n in memory["plain"]), box=None)
     for name, by_length in memory.items():
         memories.add_row(name, *(f"{size / 2**20:.1f}" for size in by_length.values()))
-    console = Console(file=sys.stdout, soft_wrap=True)
+    console = table_console()
     console.print(table)
     console.print(memories)
     times = {t.name: {"milliseconds": 1000 * t.median, "ratio": t.ratio} for t in timings}
