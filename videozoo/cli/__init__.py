@@ -19,6 +19,7 @@ from videozoo.errors import VideozooError
 VERBS: dict[tuple[str, ...], str] = {
     ("bench", "data"): "bench_data",
     ("bench", "flow"): "bench_flow",
+    ("bench", "gradients"): "bench_gradients",
     ("bench", "method"): "bench_method",
     ("bench", "predict"): "bench_predict",
     ("bench", "representation"): "bench_representation",
@@ -27,6 +28,7 @@ VERBS: dict[tuple[str, ...], str] = {
     ("cache", "verify"): "cache_verify",
     ("convert",): "convert",
     ("data", "check"): "data_check",
+    ("data", "shard"): "data_shard",
     ("demo",): "demo",
     ("export",): "export",
     ("fuse",): "fuse",

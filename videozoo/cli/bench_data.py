@@ -8,7 +8,7 @@ installed. Rounds of all candidates are interleaved, so that a change of the mac
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -137,10 +137,8 @@ def _drain(reader: Callable[[tuple[int, int]], Any], places: list[tuple[int, int
     """Read everything once through a loader."""
     from torch.utils.data import DataLoader
 
-    loader: Iterable[Any] = DataLoader(
-        _Reads(reader, places), batch_size=size, num_workers=workers, collate_fn=_as_they_are
-    )
-    for _ in loader:
+    reads: Any = _Reads(reader, places)
+    for _ in DataLoader(reads, batch_size=size, num_workers=workers, collate_fn=_as_they_are):
         pass
 
 

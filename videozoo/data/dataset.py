@@ -86,19 +86,20 @@ class VideoDataset(Dataset[dict[str, Tensor]]):
         Raises:
             VideoError: when the file cannot be read.
         """
-        with self.opener(self.annotations.path(index)) as reader:
-            first, count = _span_frames(self.annotations.span(index), reader.frame_count, reader.fps)
-            if self.training:
-                chosen = sample_indices(self.spec, count, reader.fps, generator=generator)[0]
-                frames = reader.frames([first + i for i in chosen])
-                clip, mirrored = self.transform(frames, self.spec, generator)
-            else:
-                clip = source_views(reader, self.spec, self.views, first=first, count=count)
-                mirrored = False
+        clip, mirrored = self.clip_of(self.annotations.path(index), self.annotations.span(index), generator)
         label = self.annotations.labels[index]
         if mirrored and self.mirrored_labels is not None:
             label = self.mirrored_labels[label]
         return {"clip": clip, "label": label, "index": torch.tensor(index)}
+
+    def clip_of(self, path: Path, span: tuple[float, float] | None, generator: torch.Generator) -> tuple[Tensor, bool]:
+        """Clip or views of a file, or of a span of it in seconds, and whether they were mirrored."""
+        with self.opener(path) as reader:
+            first, count = _span_frames(span, reader.frame_count, reader.fps)
+            if not self.training:
+                return source_views(reader, self.spec, self.views, first=first, count=count), False
+            chosen = sample_indices(self.spec, count, reader.fps, generator=generator)[0]
+            return self.transform(reader.frames([first + i for i in chosen]), self.spec, generator)
 
     def _another_of_its_class(self, index: int, generator: torch.Generator) -> int:
         labels = self.annotations.labels
