@@ -1,11 +1,15 @@
 """Where the tests find reference data, and small real videos made on the spot."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # the processes share the cores, threads of each would fight for them
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
