@@ -281,6 +281,8 @@ def test_clips_become_stacks():
     assert loss.requires_grad
     assert loss > 0
     assert torch.equal(net(clip), stacks)
+    _, isotropic = TVNet(1, 1, 4, flows=2, options=TVNetOptions(isotropic=True)).forward_with_loss(clip)
+    assert 0 < isotropic < loss
     with pytest.raises(SettingError, match="multiple of 3"):
         net(clip[:, :8])
     with pytest.raises(SettingError, match="at least 1"):

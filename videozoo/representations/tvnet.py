@@ -101,7 +101,8 @@ class TVNet(nn.Module):
         """Flow stacks and the flow loss L_f of the prepared frames (TVNet, section 4.3)."""
         frame1, frame2 = self._pairs(clip)
         flow = self.solve(frame1, frame2)
-        loss = tv_l1_energy(frame1, frame2, flow, data_weight=self.options.data_weight, border=self.border)
+        weight, isotropic = self.options.data_weight, self.options.isotropic
+        loss = tv_l1_energy(frame1, frame2, flow, data_weight=weight, isotropic=isotropic, border=self.border)
         return self._stack(flow, clip), loss
 
     def flow(self, frame1: Tensor, frame2: Tensor) -> Tensor:
@@ -112,8 +113,10 @@ class TVNet(nn.Module):
         """Flow between prepared frames. Shape: twice (B, 1, H, W) -> (B, 2, H, W)."""
         if frame1.dtype not in (torch.float32, torch.float64):  # grey levels squared leave no room in 16 bits
             frame1, frame2 = frame1.float(), frame2.float()
-        pairs = len(frame1) if frame1.is_cuda else max(1, PIXELS_AT_ONCE // frame1[0].numel())
+        pairs = max(1, PIXELS_AT_ONCE // frame1[0].numel())
         with torch.autocast(frame1.device.type, enabled=False):
+            if frame1.is_cuda or torch.compiler.is_compiling():  # an exported graph has no loop over parts
+                return self._coarse_to_fine(frame1, frame2)[0]
             parts = zip(frame1.split(pairs), frame2.split(pairs), strict=True)
             return torch.cat([self._coarse_to_fine(*part)[0] for part in parts])
 
@@ -172,7 +175,7 @@ class TVNet(nn.Module):
             return None
         flow = resample(self.u0[None].to(frame.dtype), size)
         ratio = flow.new_tensor([size[1] / self.u0.shape[2], size[0] / self.u0.shape[1]])
-        return (flow * ratio.view(2, 1, 1)).expand(len(frame), -1, -1, -1)
+        return (flow * ratio.view(2, 1, 1)).expand(frame.shape[0], -1, -1, -1)
 
     def _pairs(self, clip: Tensor) -> tuple[Tensor, Tensor]:
         """Prepared consecutive frames of all segments, (B x S x flows, 1, H, W)."""
@@ -180,4 +183,4 @@ class TVNet(nn.Module):
         return self.preparation(frames[:, :, :-1].flatten(0, 2), frames[:, :, 1:].flatten(0, 2))
 
     def _stack(self, flow: Tensor, clip: Tensor) -> Tensor:
-        return flow.reshape(len(clip), -1, self.out_channels, *flow.shape[-2:])
+        return flow.reshape(clip.shape[0], -1, self.out_channels, *flow.shape[-2:])
