@@ -6,6 +6,7 @@ from videozoo.data.datamodules.breakfast import Breakfast
 from videozoo.data.datamodules.hmdb51 import HMDB51
 from videozoo.data.datamodules.kinetics import Kinetics
 from videozoo.data.datamodules.moving_digits import MovingDigits as MovingDigits
+from videozoo.data.datamodules.shards import Shards as Shards
 from videozoo.data.datamodules.something_something import SomethingSomething
 from videozoo.data.datamodules.thumos14 import THUMOS14
 from videozoo.data.datamodules.ucf101 import UCF101
