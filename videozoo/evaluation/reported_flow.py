@@ -1,7 +1,7 @@
 """End-point errors on the eight Middlebury pairs as the TVNet paper reports them (table 1), in pixels.
 
-Untrained, our rows come out 1.1 to 1.25 times higher throughout, in the same order: the paper does not say how it
-prepared the pictures; the same program on the pictures as they are gives our figures.
+TVNet's untrained rows come out 1.1 to 1.25 times higher here, in the same order, although the authors' published
+program gives the same flow as ours on the same frames: how the paper prepared its pictures is not said.
 """
 
 SOURCE = "Fan et al., End-to-End Learning of Motion Representation for Video Understanding, CVPR 2018, table 1"
