@@ -15,29 +15,51 @@ from videozoo.data.crops import (
     multi_scale_sizes,
     three_places,
 )
+from videozoo.errors import SettingError
+
+LONGEST = {182: 228, 256: 320, 356: 446}  # short side in testing: longest in training (X3D-XS and S, M, L), pixels
+
+
+def resize(frames: Tensor, size: list[int], *, antialias: bool) -> Tensor:
+    """Scale to a height and width, or to a short side alone, the longer one rounded down; bytes stay bytes.
+
+    With antialias this equals Pillow within one grey level (the TSN family); without, it is PySlowFast's (X3D) rounded
+    to whole grey levels. Shape: (..., C, H, W) -> (..., C, H', W').
+    """
+    if antialias or frames.dtype != torch.uint8:
+        return TF.resize(frames, size, antialias=antialias)
+    # On bytes, torch rounds down without antialias: pictures would become 0.4 grey levels darker. Channels last is the
+    # layout in which floats are scaled fastest.
+    pictures = frames.reshape(-1, *frames.shape[-3:]).to(torch.float32, memory_format=torch.channels_last)
+    scaled = TF.resize(pictures, size, antialias=False).round_().to(torch.uint8)
+    return scaled.view(*frames.shape[:-2], *scaled.shape[-2:])
 
 
 def resize_short_side(frames: Tensor, size: int, *, antialias: bool) -> Tensor:
-    """Scale so that the shorter side has ``size`` pixels, the longer one rounded down.
-
-    With antialias this equals Pillow within one grey level (the TSN family); without, PySlowFast's (X3D).
-    Shape: (T, C, H, W) -> (T, C, H', W').
-    """
-    return TF.resize(frames, [size], antialias=antialias)
+    """Scale so that the shorter side has ``size`` pixels. Shape: (..., C, H, W) -> (..., C, H', W')."""
+    if min(frames.shape[-2:]) == size:
+        return frames
+    return resize(frames, [size], antialias=antialias)
 
 
 def normalise(frames: Tensor, spec: ClipSpec) -> Tensor:
     """Pixels 0..255 to what the network was trained on: range, channel order, mean, standard deviation.
 
     Shape: (..., C, H, W) -> same, float32. Where C is a multiple of the mean's length, the mean is repeated.
+
+    Raises:
+        SettingError: where it is not.
     """
     if spec.channel_order == "bgr":
         frames = frames.flip(-3)
-    repeats = frames.shape[-3] // len(spec.mean)
-    mean = torch.tensor(spec.mean * repeats, device=frames.device).view(-1, 1, 1)
-    std = torch.tensor(spec.std * repeats, device=frames.device).view(-1, 1, 1)
-    scale = 255 / spec.value_range
-    return frames.float().div_(scale).sub_(mean).div_(std)
+    channels = frames.shape[-3]
+    if channels % len(spec.mean) or len(spec.mean) != len(spec.std):
+        raise SettingError(f"mean {spec.mean} and std {spec.std} do not fit a clip of {channels} channels")
+    repeats = channels // len(spec.mean)
+    mean = torch.tensor(spec.mean * repeats, dtype=torch.float64).view(-1, 1, 1)
+    std = torch.tensor(spec.std * repeats, dtype=torch.float64).view(-1, 1, 1)
+    factor, offset = (spec.value_range / 255 / std).to(frames.device, torch.float32), (mean / std).float()
+    return frames.to(torch.float32, copy=True).mul_(factor).sub_(offset.to(frames.device))
 
 
 def test_short_side(spec: ClipSpec, protocol: Views) -> int:
@@ -50,9 +72,11 @@ def views(frames: Tensor, spec: ClipSpec, protocol: Views) -> Tensor:
 
     Shape: uint8 (clips, T, C, H, W) -> float (clips x crops, T, C, size, size).
     """
-    size = protocol.size or spec.size
+    size, short_side = protocol.size or spec.size, test_short_side(spec, protocol)
+    if size > short_side:
+        raise SettingError(f"views of size {size} do not fit a short side (resize) of {short_side} pixels")
     clips, length = frames.shape[:2]
-    scaled = resize_short_side(frames.flatten(0, 1), test_short_side(spec, protocol), antialias=spec.antialias)
+    scaled = resize_short_side(frames.flatten(0, 1), short_side, antialias=spec.antialias)
     height, width = scaled.shape[-2:]
     if protocol.crops == 1:
         places = [centre_place(width, height, size)]
@@ -107,7 +131,7 @@ class TrainTransform:
         crop_width, crop_height = _choose(multi_scale_sizes(width, height, spec.size, self.scales), generator)
         x, y = _choose(multi_scale_places(width, height, crop_width, crop_height), generator)
         crop = scaled[..., y : y + crop_height, x : x + crop_width]
-        return TF.resize(crop, [spec.size, spec.size], antialias=spec.antialias)
+        return resize(crop, [spec.size, spec.size], antialias=spec.antialias)
 
     def _random_square(self, frames: Tensor, spec: ClipSpec, generator: torch.Generator) -> Tensor:
         assert self.short_side is not None
@@ -123,7 +147,7 @@ class TrainTransform:
 def default_train_transform(spec: ClipSpec, *, flip: bool = True) -> TrainTransform:
     """The augmentation that the family of a ClipSpec was trained with: X3D's for timed sampling, else TSN's."""
     if spec.sampling == "timed":
-        return TrainTransform(short_side=(spec.resize, round(1.25 * spec.resize)), flip=flip)
+        return TrainTransform(short_side=(spec.resize, LONGEST.get(spec.resize, spec.resize * 5 // 4)), flip=flip)
     return TrainTransform(scales=SCALES[:3] if spec.modality == "flow" else SCALES, flip=flip)
 
 
