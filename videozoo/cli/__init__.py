@@ -8,6 +8,7 @@ imported inside ``run``.
 import argparse
 import ast
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=" ".join(("videozoo", *verb)), description=module.__doc__)
     module.add_arguments(parser)
     arguments = parser.parse_args(words[len(verb) :])
+    warnings.showwarning = _show_warning
     try:
         return int(module.run(arguments))
     except VideozooError as error:
@@ -73,6 +75,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away (`| head`): not an error of ours
         sys.stderr.close()
         return 0
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: object = None,
+) -> None:
+    """One line for a warning of ours; what libraries say to developers stays out of the way."""
+    if category.__module__.startswith("videozoo") or "videozoo" in Path(filename).parts:
+        print(f"videozoo: {message}", file=sys.stderr)
 
 
 def _overview(words: Sequence[str]) -> int:
