@@ -382,6 +382,19 @@ def test_trainer_runs_it_with_accumulation_and_mixed_precision():
         assert not torch.equal(before[name], model.get_parameter(name))
 
 
+def test_untrimmed_videos_with_several_labels_are_scored_by_map():
+    model = create_model("pbnet_tsm_resnet10_tiny", 4, snippets=4, chosen=2, multilabel=True)
+    batch = {**batch_of(videos=3, frames=4), "index": torch.arange(3)}
+    batch["label"] = torch.tensor([[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0]])
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0,
+    )  # fmt: skip
+    loader = torch.utils.data.DataLoader([batch], batch_size=None)
+    trainer.fit(model, loader, loader)
+    assert 0 < float(trainer.callback_metrics["val/mean_average_precision"]) <= 1
+
+
 def test_wrong_settings():
     for settings, message in (
         ({"chosen": 7}, "chosen 7: must be at most the 6 snippets"),
