@@ -106,8 +106,9 @@ def _export_problem(part: nn.Module, inputs: tuple[Any, ...]) -> Exception | Non
 
 
 def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0][:300]
+    """What it says first; torch's own first line only points at where to read on."""
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[: 2 if lines and "For more information" in lines[0] else 1])[:400] or type(error).__name__
 
 
 def _dynamic() -> tuple[dict[int, Any], ...]:

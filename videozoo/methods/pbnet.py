@@ -49,7 +49,7 @@ class SnippetNetwork(nn.Module):
 
     def forward(self, clip: Tensor) -> Tensor:
         snippets = self.split(clip)
-        kinds = [torch.full((len(clip),), kind, device=clip.device) for kind in range(max(len(self.lengths), 1))]
+        kinds = [torch.full((clip.shape[0],), kind, device=clip.device) for kind in range(max(len(self.lengths), 1))]
         answers = [self.consensus(self.score(snippets, kind)) for kind in kinds]
         return torch.stack(answers).mean(dim=0)
 

@@ -62,7 +62,7 @@ def cluster_means(features: Tensor, ids: Tensor, clusters: int, counted: Tensor 
 
     ``counted`` (B, T) says which frames weigh; without it all do. Shape: (B, T, ...), (B, T) -> (B, g, ...).
     """
-    videos = len(ids)
+    videos = ids.shape[0]
     flat = features.flatten(0, 1)
     last = channels_last(flat)
     if last:
