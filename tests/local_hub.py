@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -176,6 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
             start = int(match[1])
         if start >= len(data) > 0:
             return self.refuse(416, "RangeNotSatisfiable")
+        if self.command == "GET":  # noted before anything is sent, so that nothing is noted late
+            self.hub.gets.append((path, start))
         self.send_response(206 if start else 200)
         for name, value in headers:
             self.send_header(name, value)
@@ -187,12 +190,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return None
-        self.hub.gets.append((path, start))
         if path in self.hub.break_at:
             self.wfile.write(data[start : self.hub.break_at.pop(path)])
             self.close_connection = True
             return self.connection.close()
-        return self.wfile.write(data[start:])
+        with suppress(ConnectionError):  # the reader may have gone
+            self.wfile.write(data[start:])
+        return None
 
 
 def _etag(data):

@@ -9,6 +9,7 @@ from torch import nn
 from videozoo import create_model
 from videozoo.cli import main
 from videozoo.errors import SettingError
+from videozoo.hub import export
 from videozoo.hub.export import ExportError, export_model
 
 needs_onnx = pytest.mark.skipif(
@@ -62,7 +63,7 @@ def test_a_file_that_answers_differently_is_thrown_away(tmp_path, monkeypatch):
         path.write_bytes(b"")
         return lambda batch: network(batch) * 1.01
 
-    monkeypatch.setitem(__import__("videozoo.hub.export", fromlist=["_WRITERS"])._WRITERS, "torch-export", write)
+    monkeypatch.setitem(export._WRITERS, "torch-export", write)
     with pytest.raises(ExportError, match="differ by"):
         export_model(model, tmp_path / "network.pt2")
     assert not (tmp_path / "network.pt2").exists()
