@@ -41,7 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     console = table_console()
     console.print(f"{arguments.model}, clip {tuple(clip.shape[1:])}, {torch.get_num_threads()} threads, {_processor()}")
     console.print(_table("network", _network_candidates(model, clip), arguments.rounds))
-    console.print(_table("reading", _reading_candidates(arguments.video, model.clip_spec), arguments.rounds))
+    console.print(_table("file to clip", _reading_candidates(arguments.video, model.clip_spec), arguments.rounds))
+    console.print(_table("frames only", _frame_candidates(arguments.video, model.clip_spec), arguments.rounds))
     console.print(_table("file to answer", _whole_candidates(model, arguments.video), arguments.rounds))
     if arguments.memory:
         from videozoo.cli.bench_memory import compare_reading_memory
@@ -101,10 +102,20 @@ def plain_read(path: str, spec: "ClipSpec") -> "Tensor":
 
 
 def _reading_candidates(path: str, spec: "ClipSpec") -> dict[str, Callable[[], Any]]:
-    """Our reading, the plain one, and decord or torchcodec where they are installed."""
+    """A centre clip, read by the plain pipeline and by ours."""
+    from videozoo.clip_spec import Views
+    from videozoo.data.reading import read_views
+
+    return {"plain": lambda: plain_read(path, spec), "videozoo": lambda: read_views(path, spec, Views())}
+
+
+def _frame_candidates(path: str, spec: "ClipSpec") -> dict[str, Callable[[], Any]]:
+    """The frames of a centre clip without any transform: decord's and torchcodec's where installed, then ours.
+
+    Each opens the file, asks how many frames there are, and reads with one thread.
+    """
     from importlib.util import find_spec
 
-    from videozoo.clip_spec import Views
     from videozoo.data.decoding import VideoReader
     from videozoo.data.sampling import sample_indices
 
@@ -119,28 +130,17 @@ def _reading_candidates(path: str, spec: "ClipSpec") -> dict[str, Callable[[], A
     def by_decord() -> Any:
         import decord
 
-        return decord.VideoReader(path, num_threads=1).get_batch(indices)
+        reader = decord.VideoReader(path, num_threads=1)
+        return reader.get_batch([min(index, len(reader) - 1) for index in indices])
 
     def by_torchcodec() -> Any:
         from torchcodec.decoders import VideoDecoder
 
-        return VideoDecoder(path, num_ffmpeg_threads=1).get_frames_at(indices=indices)
+        decoder = VideoDecoder(path, num_ffmpeg_threads=1)
+        return decoder.get_frames_at(indices=[min(index, len(decoder) - 1) for index in indices])
 
-    candidates: dict[str, Callable[[], Any]] = {
-        "plain, to clip": lambda: plain_read(path, spec),
-        "videozoo, to clip": lambda: _read(path, spec, Views()),
-        "videozoo, frames only": ours,
-    }
-    for name, candidate in (("decord", by_decord), ("torchcodec", by_torchcodec)):
-        if find_spec(name) is not None:
-            candidates[f"{name}, frames only"] = candidate
-    return candidates
-
-
-def _read(path: str, spec: "ClipSpec", views: Any) -> "Tensor":
-    from videozoo.data.reading import read_views
-
-    return read_views(path, spec, views)
+    others = {"decord": by_decord, "torchcodec": by_torchcodec}
+    return {name: read for name, read in others.items() if find_spec(name) is not None} | {"videozoo": ours}
 
 
 def _whole_candidates(model: Any, path: str) -> dict[str, Callable[[], Any]]:
