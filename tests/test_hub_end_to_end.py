@@ -8,11 +8,13 @@ import pytest
 import torch
 from local_hub import LocalHub
 
-from videozoo import create_model, load_model
+from videozoo import create_model, list_models, load_model
 from videozoo.cli import main
 from videozoo.errors import CheckpointError, SettingError
+from videozoo.hub import find, manifest
+from videozoo.hub.cache import cache_root
 from videozoo.hub.hub_client import AbsentError, OfflineError
-from videozoo.hub.manifest import read_row
+from videozoo.hub.manifest import read_manifest, read_row
 from videozoo.hub.package import save_model
 from videozoo.hub.publish import publish_model
 
@@ -210,6 +212,29 @@ def test_two_processes_at_once_fetch_once(hub, folder, tmp_path):
         _, errors = process.communicate()
         assert process.returncode == 0, errors.decode()
     assert [path for path, _ in hub.gets].count("model.safetensors") == 1
+
+
+def test_a_row_of_the_manifest_is_fetched_from_its_repository(hub, folder, monkeypatch, capsys):
+    row = publish_model(folder, REPO)
+    known = read_manifest()
+    known = known.model_copy(update={"checkpoints": (*known.checkpoints, row)})
+    monkeypatch.setattr(manifest, "_own_manifest", lambda: known)
+    monkeypatch.setattr(find, "packaged_labels", lambda name: folder / name)
+    model = load_model(NAME)
+    assert torch.equal(scores(model), scores(load_model(folder)))
+    assert model.checkpoint == row
+    assert [path for path, _ in hub.gets] == ["model.safetensors"]
+    assert NAME in list_models(status="released")
+
+    assert main(["cache", "verify"]) == 0
+    assert f"hub {REPO}@{row.sources[0].revision}: ok" in capsys.readouterr().out
+    kept = next((cache_root() / "hub").rglob("model.safetensors"))
+    kept.resolve().write_bytes(b"x" * row.file.size)
+    with pytest.raises(CheckpointError, match="not the expected file"):
+        load_model(NAME)
+    assert main(["cache", "verify"]) == 1
+    assert main(["cache", "prune"]) == 0
+    assert torch.equal(scores(load_model(NAME)), scores(model))
 
 
 def test_cache_verbs_list_verify_and_prune(hub, folder, capsys):

@@ -249,3 +249,20 @@ def test_manifest_is_found():
     assert manifest_path().name == "checkpoints_manifest.yaml"
     assert hashlib.sha256(manifest_path().read_bytes()).hexdigest()
     assert len({row.name for row in ROWS}) == len(ROWS) > 50
+
+
+@pytest.mark.slow
+def test_rows_build_the_networks_whose_cost_they_tell():
+    import torch
+
+    from videozoo.hub.build import WithoutDrawing
+    from videozoo.methods.create import create_model
+
+    counted = {}
+    for row in ROWS:
+        key = (row.arch, json.dumps(dict(row.hyperparameters)))
+        if key not in counted:
+            with torch.device("meta"), WithoutDrawing():
+                model = create_model(row.arch, **row.hyperparameters)
+            counted[key] = sum(parameter.numel() for parameter in model.network.parameters())
+        assert row.cost.params == counted[key]

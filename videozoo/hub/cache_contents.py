@@ -13,7 +13,7 @@ from videozoo.hub.cache import hub_folder, upstream_file
 from videozoo.hub.find import CONFIG, in_folder
 from videozoo.hub.manifest import read_manifest
 from videozoo.hub.partial import Expected
-from videozoo.hub.schema import UpstreamSource
+from videozoo.hub.schema import Checkpoint, HubSource, UpstreamSource
 from videozoo.hub.weights import read_verified
 
 Kind = Literal["checkpoint", "hub", "upstream", "partial"]
@@ -50,12 +50,16 @@ def verify(entry: Entry) -> str:
         return "unfinished"
     if entry.kind == "upstream":
         return _verify_upstream(entry)
-    if not (entry.path / CONFIG).is_file():
-        return f"no {CONFIG}"
-    found = in_folder(entry.path)
-    if not found.weights.is_file():
+    if (entry.path / CONFIG).is_file():
+        row = in_folder(entry.path).row
+    else:  # fetched for a row of the manifest, which needs no more than the weights
+        known = _row_at(entry.name)
+        if known is None:
+            return "of no known checkpoint"
+        row = known
+    if not (entry.path / row.file.path).is_file():
         return "no weights yet"
-    read_verified(found.weights, found.row.file)
+    read_verified(entry.path / row.file.path, row.file)
     return "ok"
 
 
@@ -109,6 +113,15 @@ def _entry(kind: Kind, name: str, path: Path) -> Entry:
     stats = [file.stat() for file in files]  # of what a link leads to
     used = max((max(stat.st_atime, stat.st_mtime) for stat in stats), default=0.0)
     return Entry(kind, name, path, sum(stat.st_size for stat in stats), used)
+
+
+def _row_at(name: str) -> Checkpoint | None:
+    """The manifest's row with this home: owner/repo@commit."""
+    for row in read_manifest().checkpoints:
+        for source in row.sources:
+            if isinstance(source, HubSource) and f"{source.repo_id}@{source.revision}" == name:
+                return row
+    return None
 
 
 def _verify_upstream(entry: Entry) -> str:

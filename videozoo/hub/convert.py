@@ -60,14 +60,7 @@ def convert(source: str, to: str | Path | None, choices: Choices, search: Search
     if to is None and planned is None:
         raise SettingError("--to is missing: this is no checkpoint of the manifest, say where it shall go")
     folder = Path(to) if to is not None else checkpoint_folder(search.root, planned.name)  # type: ignore[union-attr]
-    layout = recognise_layout(upstream.state, choices.layout)
-    found = find_fit(
-        upstream.state,
-        layout,
-        arch=choices.arch,
-        frames=choices.frames or upstream.frames,
-        hyperparameters=choices.hyperparameters,
-    )
+    layout, found = _recognise(upstream, choices)
     return _write(folder, found, layout, upstream, planned, choices, source), folder
 
 
@@ -149,6 +142,22 @@ def _of_row(row: Checkpoint, choices: Choices) -> Choices:
         dataset=row.dataset,
         hyperparameters={**plain, **choices.hyperparameters},
     )
+
+
+def _recognise(upstream: Upstream, choices: Choices) -> tuple[str, Fit]:
+    """Layout and architecture; what does not fit is told with the file's name."""
+    try:
+        layout = recognise_layout(upstream.state, choices.layout)
+        found = find_fit(
+            upstream.state,
+            layout,
+            arch=choices.arch,
+            frames=choices.frames or upstream.frames,
+            hyperparameters=choices.hyperparameters,
+        )
+    except (CheckpointError, SettingError) as error:
+        raise type(error)(f"{upstream.path}: {error}") from error
+    return layout, found
 
 
 def _write(
