@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 
 import huggingface_hub
 import pytest
@@ -197,6 +198,8 @@ def test_interrupted_download_is_resumed(hub, folder, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 1 << 16)  # what is written at a time
     size = (folder / "model.safetensors").stat().st_size
     hub.break_at["model.safetensors"] = size // 2
+    with suppress(CheckpointError):  # huggingface_hub 2 goes on by itself
+        load_model(REPO)
     load_model(REPO)
     starts = [start for path, start in hub.gets if path == "model.safetensors"]
     assert starts[0] == 0
