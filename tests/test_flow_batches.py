@@ -30,7 +30,7 @@ def folder(tmp_path, videos):
 def zero_motion(monkeypatch):
     """Flow without a solver: the motion of frame i is i pixels to the right."""
     monkeypatch.setattr(
-        "videozoo.data.flow_extraction.create_solver",
+        "videozoo.data.flow_extraction._solver",  # which keeps the last solver of the process
         lambda name, device: lambda frames: torch.ones(len(frames) - 1, 2, *frames.shape[-2:]),
     )
 
