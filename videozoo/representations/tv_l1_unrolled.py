@@ -70,7 +70,7 @@ class _Unrolled(torch.autograd.Function):
         grad_p[1, ..., -1, :] = 0
         grad_data = [torch.zeros_like(tensor) for tensor in (gradient, slope, offset)]
         grad_filters = torch.zeros_like(filters)
-        grad_difference, share, grad_step = (torch.empty_like(tensor) for tensor in (grad_p, grad_u, offset))
+        share, grad_step = torch.empty_like(grad_u), torch.empty_like(offset)
         for iteration in reversed(range(len(filters))):
             u, next_u = flows[iteration], flows[iteration + 1]
             p, next_p = duals[iteration], duals[iteration + 1]
@@ -78,7 +78,7 @@ class _Unrolled(torch.autograd.Function):
             root = work.gradient_and_norm(next_u, taps[iteration, FORWARD])
             grad_p.div_(torch.add(root, 1, out=share))
             torch.mul(grad_p[0], next_p[0], out=share).addcmul_(grad_p[1], next_p[1]).div_(root)
-            torch.addcmul(grad_p, share, work.difference, value=-1, out=grad_difference)
+            grad_difference = torch.addcmul(grad_p, share, work.difference, value=-1, out=work.difference)
             _add_adjoint_gradient(grad_u, grad_difference, taps[iteration, FORWARD])
             _add_adjoint_divergence(grad_p, grad_u, taps[iteration, BACKWARD])
             if ctx.needs_input_grad[5]:
