@@ -35,6 +35,13 @@ def test_onnx_for_any_batch(arch, tmp_path, capsys):
     assert "scores within" in capsys.readouterr().out
 
 
+@needs_onnx
+@pytest.mark.slow
+def test_an_operator_that_onnx_does_not_have_is_named(tmp_path):
+    with pytest.raises(ExportError, match=r"cannot be exported: ONNX has no operator for .*linalg_solve"):
+        export_model(create_model("tesnet_tsm_resnet10_tiny", 3).eval(), tmp_path / "network.onnx", "onnx")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", ["bn_inception", "tsm_mobilenet_v2"])
 def test_other_families_can_be_exported(arch, tmp_path):

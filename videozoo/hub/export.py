@@ -1,5 +1,6 @@
 """Networks for other runtimes: torch.export archives and ONNX files, checked against the network itself."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -68,6 +69,9 @@ def compare(network: nn.Module, run: Callable[[Tensor], Tensor], clips: Tensor) 
 
 def failing_part(network: nn.Module, clips: Tensor, error: Exception) -> str:
     """The innermost module that cannot be exported by itself, and the first line of why."""
+    missing = re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", str(error))
+    if missing:
+        return f"{part_with(missing[1], network, clips)} cannot be exported: ONNX has no operator for {missing[1]}"
     name, module, inputs = "network", network, (clips,)
     reason = error
     while True:
@@ -78,6 +82,19 @@ def failing_part(network: nn.Module, clips: Tensor, error: Exception) -> str:
                 break
         else:
             return f"{name} ({type(module).__name__}) cannot be exported: {_first_line(reason)}"
+
+
+def part_with(operator: str, network: nn.Module, clips: Tensor) -> str:
+    """The first module whose graph holds an operator, or the one that it was made from (``prod`` from ``cumprod``)."""
+    word = operator.rsplit(".", 1)[-1].strip("_").removesuffix("_ex")
+    with torch.no_grad():
+        graph = torch.export.export(network, (clips,)).graph
+    for node in graph.nodes:
+        stack = list((node.meta.get("nn_module_stack") or {}).values())
+        if word in str(node.target) and stack:
+            path, kind = stack[-1]
+            return ".".join(filter(None, ("network", path))) + f" ({str(kind).rsplit('.', 1)[-1]})"
+    return f"network ({type(network).__name__})"
 
 
 def _called_children(module: nn.Module, inputs: tuple[Any, ...]) -> list[tuple[str, nn.Module, tuple[Any, ...]]]:
