@@ -111,7 +111,10 @@ def test_reported_figures_are_the_papers(shared):
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize(("name", "expected"), [("10", 3.880), ("50", 3.490), ("3-1-10", 2.455)])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("10", 3.880), *(pytest.param(*row, marks=pytest.mark.slow) for row in (("50", 3.490), ("3-1-10", 2.455)))],
+)
 def test_errors_on_middlebury(shared, name, expected):
     """An implementation made for checking found 3.88, 3.49 and 2.46."""
     net = TVNet(*split_name(name), trainable="nothing")
