@@ -19,11 +19,13 @@ def optimize_for_inference(network: nn.Module) -> nn.Module:
     """
     optimized = copy.deepcopy(network).eval().requires_grad_(False)
     fold_batch_norms(optimized)
+    # `to`, not `contiguous`: a depth-wise kernel is contiguous in both layouts, and only `to` gives it the strides by
+    # which the convolution after it knows that channels come last.
     for parameter in optimized.parameters():
         if parameter.dim() == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+            parameter.data = parameter.data.to(memory_format=torch.channels_last)
         elif parameter.dim() == 5:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+            parameter.data = parameter.data.to(memory_format=torch.channels_last_3d)
     return optimized
 
 
