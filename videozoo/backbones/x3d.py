@@ -148,7 +148,9 @@ def _draw(module: nn.Module) -> None:
 def _spec(frames: int, stride: int, size: int, resize: int) -> ClipSpec:
     """The training clip of a published X3D, tested on 10 clips x 3 crops whose probabilities are averaged."""
     views = Views(clips=10, crops=3, average="probabilities", size=resize)
-    return ClipSpec(frames, size, resize, sampling="timed", stride=stride, mean=MEAN, std=STD, views=views)
+    return ClipSpec(
+        frames, size, resize, sampling="timed", stride=stride, mean=MEAN, std=STD, antialias=False, views=views
+    )
 
 
 VARIANTS = {
