@@ -75,6 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away (`| head`): not an error of ours
         sys.stderr.close()
         return 0
+    except OSError as error:  # a folder that cannot be written, a full disk
+        print(f"videozoo: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        return 2
 
 
 def _show_warning(
