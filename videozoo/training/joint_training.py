@@ -4,6 +4,7 @@ Thesis, section 3.5.4: L1 is the projection's objective over its own parameters,
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytorch_lightning as pl
 from torch import Tensor
@@ -50,8 +51,13 @@ class SeparateTraining(JointTraining):
         self.epochs = epochs
         self.projecting = True
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Freeze the projection, its norms' statistics included, once its epochs are over."""
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Freeze the projection, its norms' statistics included, once its epochs are over.
+
+        Asked at every batch: a run that goes on within an epoch is not told that the epoch starts.
+        """
         self.projecting = trainer.current_epoch < self.epochs
         if not self.projecting:
             representation = pl_module.get_submodule("network.representation")
