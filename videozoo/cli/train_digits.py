@@ -60,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     from videozoo.data.datamodules.moving_digits import MovingDigits
     from videozoo.data.digit_set import DigitSet
     from videozoo.methods.create import create_model
+    from videozoo.training.memory_format import lay_channels_last
     from videozoo.training.optimization import Optimization
 
     for name in ("epochs", "videos", "test_videos"):
@@ -84,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         relevant_epochs=arguments.relevant_epochs,
     )
     _commit()  # what will be needed at the end is asked for before the training
-    _lay_channels_last(model)
+    lay_channels_last(model.network)
     trainer = pl.Trainer(
         max_epochs=arguments.epochs,
         logger=False,
@@ -112,16 +113,6 @@ def _say_where_it_stands(trainer: "Trainer", _: "LightningModule") -> None:
         f"last loss {seen['train/loss']:.3f}, validation top-1 {100 * seen['val/top1']:.1f}",
         file=sys.stderr,
     )
-
-
-def _lay_channels_last(model: "ActionRecognizer") -> None:
-    """The memory order in which convolutions train fastest on a CPU; the values stay."""
-    import torch
-
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    for parameter in model.network.parameters():
-        if parameter.dim() in formats:
-            parameter.data = parameter.data.contiguous(memory_format=formats[parameter.dim()])
 
 
 def _round_if_harmless(model: "ActionRecognizer", data: "MovingDigits") -> tuple[bool, float]:

@@ -26,6 +26,7 @@ class DigitData(Strict):
     test_videos: int = 400
     size: int = 64
     seed: int = 0
+    relevant_epochs: int = 0  # the first epochs, which show relevant frames alone
     mnist: bool = False  # needs --mnist; else drawn digits
     backgrounds: bool = False  # needs --backgrounds; else drawn textures
 

@@ -21,6 +21,7 @@ from videozoo.errors import SettingError
 from videozoo.evaluation.cost import count_cost
 from videozoo.experiments.experiment import AridData, DigitData, Experiment, Variant
 from videozoo.methods.create import create_model
+from videozoo.training.memory_format import lay_channels_last
 from videozoo.training.optimization import Optimization
 from videozoo.training.recognizer import ActionRecognizer
 
@@ -72,6 +73,7 @@ def train_and_test(
         data.clear()  # another clip: the videos of the last one are not needed any more
         data[model.clip_spec] = load_data(experiment, model.clip_spec, roots)
     module = data[model.clip_spec]
+    lay_channels_last(model.network)
     trainer = pl.Trainer(
         max_epochs=experiment.epochs,
         logger=False,
@@ -134,6 +136,7 @@ def load_data(experiment: Experiment, spec: ClipSpec, roots: dict[str, str]) -> 
         videos_val=1,  # the budget is fixed: nothing is chosen by validation
         videos_test=data.test_videos,
         batch_size=experiment.batch_size,
+        relevant_epochs=data.relevant_epochs,
     )
 
 
