@@ -1,6 +1,6 @@
 """A moving-digits set as settings, and its videos as clips for a network."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -96,13 +96,24 @@ class DigitClips(Dataset[dict[str, Tensor]]):
         if videos < 1:
             raise SettingError(f"videos {videos}: a moving-digits set needs at least 1")
         self.digits = digits
-        self.spec = spec
         self.first = first
         self.training = training
         self.relevant_epochs = relevant_epochs
         self._pixels = torch.empty(videos, digits.frames, 3, spec.resize, spec.resize, dtype=torch.uint8)
         self._labels = torch.full((videos,), -1)
         self._relevance = torch.zeros(videos, digits.frames, dtype=torch.bool)
+        self.show(spec)
+
+    def show(self, spec: ClipSpec) -> None:
+        """Make clips of this spec from now on, of the same videos; evaluation takes as many frames as its views do.
+
+        Raises:
+            SettingError: when the videos are kept at another size.
+        """
+        if spec.resize != self._pixels.shape[-1]:
+            raise SettingError(f"resize {spec.resize}: these videos are kept at {self._pixels.shape[-1]} pixels")
+        frames = None if self.training else spec.views.frames
+        self.spec = replace(spec, frames=frames or spec.frames)
 
     def __len__(self) -> int:
         return len(self._labels)

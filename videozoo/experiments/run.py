@@ -46,7 +46,7 @@ def run_experiment(
         raise SettingError(f"no variant {sorted(unknown)[0]!r}: there are {', '.join(experiment.variants)}")
     folder.mkdir(parents=True, exist_ok=True)
     results = []
-    data: dict[ClipSpec, pl.LightningDataModule] = {}
+    data: dict[Any, pl.LightningDataModule] = {}
     for name, variant in experiment.variants.items():
         for seed in experiment.seeds:
             file = folder / f"{name.replace(' ', '_').replace('/', '-')}.seed{seed}.json"
@@ -62,17 +62,14 @@ def run_experiment(
 
 
 def train_and_test(
-    experiment: Experiment, variant: Variant, seed: int, roots: dict[str, str], data: dict[ClipSpec, Any]
+    experiment: Experiment, variant: Variant, seed: int, roots: dict[str, str], data: dict[Any, Any]
 ) -> dict[str, Any]:
     """Train one network and count it on the test part; ``data`` keeps loaded videos from run to run."""
     pl.seed_everything(seed, verbose=False)
     optimization = Optimization(**experiment.optimization)
     model = create_model(variant.arch, num_classes_of(experiment), optimization=optimization, **variant.hyperparameters)
-    model.clip_spec = replace(model.clip_spec, **experiment.clip | variant.clip)
-    if model.clip_spec not in data:
-        data.clear()  # another clip: the videos of the last one are not needed any more
-        data[model.clip_spec] = load_data(experiment, model.clip_spec, roots)
-    module = data[model.clip_spec]
+    model.clip_spec = clip_of(model.clip_spec, experiment.clip | variant.clip)
+    module = kept_data(experiment, model.clip_spec, roots, data)
     lay_channels_last(model.network)
     trainer = pl.Trainer(
         max_epochs=experiment.epochs,
@@ -99,6 +96,25 @@ def train_and_test(
     }
 
 
+def clip_of(spec: ClipSpec, changes: dict[str, Any]) -> ClipSpec:
+    """A network's clip with the experiment's changes, tested on one view unless these say otherwise."""
+    return replace(spec, **changes | {"views": Views(**changes.get("views", {}))})
+
+
+def kept_data(
+    experiment: Experiment, spec: ClipSpec, roots: dict[str, str], data: dict[Any, Any]
+) -> pl.LightningDataModule:
+    """Videos kept from the last run where they serve this one too, else loaded in their place."""
+    digits = isinstance(experiment.data, DigitData)
+    key = (spec.resize, spec.antialias) if digits else spec
+    if key not in data:
+        data.clear()
+        data[key] = load_data(experiment, spec, roots)
+    if digits:
+        data[key].show(spec)
+    return data[key]
+
+
 def measure_cost(model: ActionRecognizer) -> dict[str, int]:
     """Parameters and multiply-adds of one clip."""
     spec = model.clip_spec
@@ -120,9 +136,7 @@ def load_data(experiment: Experiment, spec: ClipSpec, roots: dict[str, str]) -> 
     """
     data = experiment.data
     if isinstance(data, AridData):
-        return ARID(
-            _root("arid", roots), gamma=data.gamma, clip_spec=spec, batch_size=experiment.batch_size, test_views=Views()
-        )
+        return ARID(_root("arid", roots), gamma=data.gamma, clip_spec=spec, batch_size=experiment.batch_size)
     digits = DigitSet(
         data.seed,
         size=data.size,

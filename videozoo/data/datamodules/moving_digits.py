@@ -48,6 +48,11 @@ class MovingDigits(pl.LightningDataModule):
         self.val_set = DigitClips(train, videos_val, clip_spec, first=videos_train, training=False)
         self.test_set = DigitClips(replace(train, part="test"), videos_test, clip_spec, training=False)
 
+    def show(self, clip_spec: ClipSpec) -> None:
+        """Make clips of another spec from the same videos, so that networks are compared without making them anew."""
+        for part in (self.train_set, self.val_set, self.test_set):
+            part.show(clip_spec)
+
     def setup(self, stage: str) -> None:
         """Make the videos of a stage; those already made stay."""
         parts = {"fit": (self.train_set, self.val_set), "validate": (self.val_set,)}.get(stage, (self.test_set,))
