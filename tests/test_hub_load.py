@@ -229,3 +229,14 @@ def test_every_method_is_built_without_drawing_and_filled(method):
     empty.network.load_state_dict(drawn.network.state_dict(), assign=True)
     for (name, ours), theirs in zip(empty.named_buffers(), drawn.buffers(), strict=True):
         assert torch.equal(ours, theirs), f"{name} depends on random numbers and is not saved"
+
+
+@pytest.mark.filterwarnings("ignore:.*drawn afresh")
+@pytest.mark.parametrize("name", ["tsm_resnet10_tiny.moving_digits", "x3d_tiny.moving_digits"])
+def test_other_classes_of_the_same_number_get_a_fresh_classifier(name):
+    trained, fresh = load_model(name), load_model(name, num_classes=4, fresh_classifier=True)
+    state = trained.network.state_dict()
+    changed = {key for key, value in fresh.network.state_dict().items() if not torch.equal(value, state[key])}
+    assert changed
+    assert all("classifier" in key for key in changed)
+    assert fresh.labels == tuple(f"class {k}" for k in range(4))

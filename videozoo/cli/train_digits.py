@@ -7,7 +7,6 @@ Writes a checkpoint folder for load_model whose row holds the command and what w
 import argparse
 import json
 import shlex
-import subprocess
 import sys
 from dataclasses import asdict, replace
 from datetime import date
@@ -84,7 +83,6 @@ def run(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
         relevant_epochs=arguments.relevant_epochs,
     )
-    _commit()  # what will be needed at the end is asked for before the training
     lay_channels_last(model.network)
     trainer = pl.Trainer(
         max_epochs=arguments.epochs,
@@ -155,6 +153,7 @@ def _top1_on_files(model: "ActionRecognizer", digits: "DigitSet", videos: int) -
 def _save(model: "ActionRecognizer", arguments: argparse.Namespace, results: dict[str, float], *, half: bool) -> None:
     """A checkpoint folder whose row says how the weights came about."""
     from videozoo.data.moving_digits import FLIP_PAIRS
+    from videozoo.hub.checkout import code_identity
     from videozoo.hub.package import save_model
 
     settings = {name: value for name, value in vars(arguments).items() if value is not None}
@@ -168,7 +167,7 @@ def _save(model: "ActionRecognizer", arguments: argparse.Namespace, results: dic
         "date": date.today().isoformat(),
         "n": arguments.test_videos,
         "seed": arguments.seed,
-        "commit": _commit(),
+        **code_identity(),
     }
     drawn = arguments.mnist is None and arguments.backgrounds is None
     save_model(
@@ -183,16 +182,3 @@ def _save(model: "ActionRecognizer", arguments: argparse.Namespace, results: dic
         labels={"set": DATASET, "flip_pairs": [list(pair) for pair in FLIP_PAIRS]},
         results=[{**measured, "top1": round(100 * top1, 2), "note": note} for note, top1 in results.items()],
     )
-
-
-def _commit() -> str:
-    """The commit of this package's checkout.
-
-    Raises:
-        SettingError: outside a checkout: a measured figure is worth nothing without the code that gave it.
-    """
-    try:
-        asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
-        return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise SettingError("train-digits records the commit it ran at: run it from a git checkout") from error

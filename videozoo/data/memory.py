@@ -1,5 +1,6 @@
 """Small sets of videos kept in memory: decoded and resized once, sampled anew each epoch."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -61,3 +62,17 @@ class VideoMemory:
             if self.preprocess is not None:
                 frames = self.preprocess(frames)
             return HeldVideo(resize_short_side(frames, self.spec.resize, antialias=self.spec.antialias), reader.fps)
+
+
+def available_memory() -> int:
+    """Bytes that this process may still take: what the system has free, and what a container's limit leaves."""
+    free = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2] if hasattr(os, "sysconf") else [2**31]
+    information, limit, used = (
+        Path(name) for name in ("/proc/meminfo", "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current")
+    )
+    if information.is_file():
+        lines = dict(line.split(":", 1) for line in information.read_text().splitlines())
+        free = [1024 * int(lines["MemAvailable"].split()[0])] if "MemAvailable" in lines else free
+    if limit.is_file() and used.is_file() and (text := limit.read_text().strip()).isdigit():
+        free.append(int(text) - int(used.read_text()))
+    return max(min(free), 0)

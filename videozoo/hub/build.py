@@ -16,16 +16,19 @@ from videozoo.training.recognizer import ActionRecognizer
 DRAWS = {Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_}
 
 
-def build_model(row: Checkpoint, state: dict[str, Tensor], *, num_classes: int | None = None) -> ActionRecognizer:
+def build_model(
+    row: Checkpoint, state: dict[str, Tensor], *, num_classes: int | None = None, fresh_classifier: bool = False
+) -> ActionRecognizer:
     """The model of a row in eval mode; ``state`` are the tensors of its ``network``.
 
-    With another ``num_classes`` the classifier is drawn afresh, which a warning says.
+    With another ``num_classes`` the classifier is drawn afresh, which a warning says; with ``fresh_classifier`` it is
+    for as many, too.
 
     Raises:
         CheckpointError: when the architecture cannot be built, or a tensor is missing, left over or of another shape.
     """
     classes = row.num_classes if num_classes is None else num_classes
-    if classes == row.num_classes:
+    if classes == row.num_classes and not fresh_classifier:
         with WithoutDrawing():
             model = _create(row, classes)
     else:
@@ -87,7 +90,12 @@ def _with_fresh_classifier(
 ) -> dict[str, Tensor]:
     """The state with the network's own, freshly drawn tensors where the number of classes is part of the shape."""
     own = network.state_dict()
-    fresh = {key for key, value in state.items() if key in own and _same_but_classes(value, own[key], row, classes)}
+    if classes == row.num_classes:
+        with WithoutDrawing():
+            more = _create(row, classes + 1).network.state_dict()
+        fresh = {key for key in state if key in own and key in more and own[key].shape != more[key].shape}
+    else:
+        fresh = {key for key, value in state.items() if key in own and _same_but_classes(value, own[key], row, classes)}
     if not fresh:
         raise CheckpointError(f"{row.name}: no tensor depends on the number of classes; it cannot become {classes}")
     names = ", ".join(sorted(fresh))

@@ -118,7 +118,7 @@ def _figures(row: Checkpoint) -> str:
                 *_cells(result),
                 str(result.n),
                 f"`{result.command}`",
-                f"{result.date}, seed {result.seed}, {result.commit}",
+                f"{result.date}, seed {result.seed}, {result.commit or result.version}",
             )
             for result in measured
         ]

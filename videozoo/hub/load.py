@@ -14,6 +14,7 @@ def load_model(
     name: str | Path,
     *,
     num_classes: int | None = None,
+    fresh_classifier: bool = False,
     device: str = "cpu",
     revision: str | None = None,
     cache_dir: str | Path | None = None,
@@ -23,7 +24,8 @@ def load_model(
 
     ``name`` is ``arch.tag`` of the manifest, a folder, or ``owner/repo[@revision]`` on the hub. Size and sha256 of the
     weights are verified before a tensor is used. ``num_classes`` other than the checkpoint's keeps the network and
-    draws a new classifier, which a warning says. ``local_files_only`` (or HF_HUB_OFFLINE=1) never asks the network.
+    draws a new classifier, which a warning says; ``fresh_classifier`` draws one for as many, too: other classes.
+    ``local_files_only`` (or HF_HUB_OFFLINE=1) never asks the network.
 
     Raises:
         UnknownNameError: when nothing has that name; the text names the nearest.
@@ -34,10 +36,11 @@ def load_model(
         raise SettingError(f"num_classes {num_classes!r} must be at least 1")
     found = find_checkpoint(str(name), Search.of(cache_dir, local_files_only=local_files_only), revision=revision)
     labels = read_labels(found.labels, found.row.labels) if found.labels and found.row.labels else None
-    model = build_model(found.row, read_weights(found.weights, found.row.file), num_classes=num_classes)
+    weights = read_weights(found.weights, found.row.file)
+    model = build_model(found.row, weights, num_classes=num_classes, fresh_classifier=fresh_classifier)
     model.clip_spec = found.row.clip_spec
     model.checkpoint = found.row
-    if labels and model.num_classes == len(labels):
+    if labels and model.num_classes == len(labels) and not fresh_classifier:
         model.labels = labels
     return _move(model, device)
 

@@ -160,14 +160,21 @@ class Reported(Figures):
 
 
 class Measured(Figures):
-    """A figure made with this package, and how to make it again."""
+    """A figure made with this package, and how to make it again: the commit of a checkout, or the released version."""
 
     kind: Literal["measured"]
     command: Text
     date: datetime.date
     n: Count
     seed: int | None = None
-    commit: ShortCommit
+    commit: ShortCommit | None = None
+    version: Text | None = None
+
+    @model_validator(mode="after")
+    def _code_is_known(self) -> "Measured":
+        if self.commit is None and self.version is None:
+            raise ValueError("the code that made the figure: commit or version is needed")
+        return self
 
 
 Result = Annotated[Reported | Measured, Field(discriminator="kind")]
