@@ -97,12 +97,3 @@ def test_class_mean_by_hand():
     metric = ClassMeanAccuracy(4)
     metric.update(torch.tensor([0, 0, 1, 3]), torch.tensor([0, 1, 1, 1]))  # class 3 is answered but has no sample
     assert metric.compute() == pytest.approx((1 + 1 / 3) / 2)
-
-
-def test_schedules():
-    cosine = Optimization(warmup_epochs=2)
-    assert cosine.factor(0, 10) < 1e-3
-    assert cosine.factor(2, 10) == pytest.approx(1)
-    assert cosine.factor(10, 10) == pytest.approx(0)
-    step = Optimization(schedule="step", milestones=(3, 6))
-    assert [step.factor(epoch, 9) for epoch in (0, 3, 6)] == pytest.approx([1, 0.1, 0.01])

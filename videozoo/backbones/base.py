@@ -72,13 +72,20 @@ class Backbone(nn.Module):
 
     def forward_features(self, clip: Tensor) -> Tensor:
         """Features of the last stage. Shape: (B, T, C, H, W) -> (B, T', C', H', W')."""
-        recomputed = [block for stage in self.stages[: self.recomputed] for block in stage.children()]
-        features = recompute(self.stem, clip) if self.recomputed else self.stem(clip)
-        for block in recomputed:
-            features = recompute(block, features)
-        for stage in self.stages[self.recomputed :]:
-            features = stage(features)
+        features = self.apply_part(self.stem, clip)
+        for stage, blocks in enumerate(self.stages):
+            for block in blocks.children() if stage < self.recomputed else (blocks,):
+                features = self.apply_part(block, features)
         return features
+
+    def apply_part(self, part: nn.Module, features: Tensor) -> Tensor:
+        """The stem or a block on features, in the way that ``recomputed`` asks for; what walks the blocks calls this.
+
+        Shape: (B, T, C, H, W) -> (B, T', C', H', W').
+        """
+        stages = self.stages[: self.recomputed]
+        again = self.recomputed and (part is self.stem or any(part is block for s in stages for block in s.children()))
+        return recompute(part, features) if again else part(features)
 
     def forward_head(self, features: Tensor) -> Tensor:
         """Scores of every remaining frame. Shape: (B, T', C', H', W') -> (B, T', K)."""

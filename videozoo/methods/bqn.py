@@ -93,9 +93,9 @@ class BusyQuietNetwork(nn.Module):
 
     def forward(self, clip: Tensor) -> Tensor:
         busy, quiet = self.inputs(clip)
-        busy, quiet = self.busy.stem(busy), self.quiet.stem(quiet)
+        busy, quiet = self.busy.apply_part(self.busy.stem, busy), self.quiet.apply_part(self.quiet.stem, quiet)
         for (place, busy_block), (_, quiet_block) in zip(self.busy.blocks(), self.quiet.blocks(), strict=True):
-            busy, quiet = busy_block(busy), quiet_block(quiet)
+            busy, quiet = self.busy.apply_part(busy_block, busy), self.quiet.apply_part(quiet_block, quiet)
             if place in self.laterals:
                 busy, quiet = self.laterals[place](busy, quiet)
         scores = self.fusion(self.busy.forward_head(busy), self.quiet.forward_head(quiet))

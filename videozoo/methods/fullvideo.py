@@ -48,7 +48,8 @@ class ClusteringNetwork(nn.Module):
     def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
         clusters = self.clustering(self.frame_features(clip), self.real_lengths(clip, lengths))
         for stage in self.backbone.stages[self.place :]:
-            clusters = stage(clusters)
+            for block in stage.children():
+                clusters = self.backbone.apply_part(block, clusters)
         return self.consensus(self.backbone.forward_head(clusters))
 
     def frame_features(self, clip: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class SqueezingNetwork(nn.Module):
     def forward(self, clip: Tensor) -> Tensor:
         features = clip
         for place, part in places_of(self.backbone):
-            features = part(features)
+            features = self.backbone.apply_part(part, features)
             if place in self.squeezes:
                 features = self.squeezes[place](features)
         return self.consensus(self.backbone.forward_head(features))
@@ -59,7 +59,7 @@ class SqueezingNetwork(nn.Module):
         """Scores, and the sum of what the squeezes lose."""
         features, losses = clip, []
         for place, part in places_of(self.backbone):
-            features = part(features)
+            features = self.backbone.apply_part(part, features)
             if place in self.squeezes:
                 squeeze = self.squeezes[place]
                 assert isinstance(squeeze, TemporalSqueeze)

@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from dataclasses import replace
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -18,7 +17,6 @@ from videozoo.training.recognizer import ActionRecognizer
 
 # Section 5.2 on UCF101, whose 9537 videos are 75 steps of 128: 10000, 16000 and 18000 steps are 134, 215, 242 epochs.
 TRAINING = Optimization(learning_rate=0.005, schedule="step", milestones=(134, 215))
-FLOW_RATE_DIVISOR = 255  # of the learning rate, for the flow layers (section 5.2)
 TEST_STACKS = 25
 
 
@@ -26,8 +24,9 @@ class TVNet(ActionRecognizer):
     """TVNet-``scales``-``warps``-``iterations`` in front of any backbone: a stack of ``flows`` fields a segment.
 
     The loss of training is that of recognition plus ``flow_loss`` times the flow's own energy (equation 13); 0 leaves
-    it out. ``trainable``, ``border``, ``shared_filters``, ``checkpoint_every`` are the flow layers'. Clips are RGB in
-    0..255. The backbone's first convolution takes 2 x ``flows`` channels, averaged from RGB weights.
+    it out. ``trainable``, ``border``, ``shared_filters``, ``checkpoint_every`` are the flow layers', which learn 255
+    times more slowly than the rest, whatever the parameter groups (section 5.2). Clips are RGB in 0..255. The backbone's
+    first convolution takes 2 x ``flows`` channels, averaged from RGB weights.
 
     Shape: (B, S * (flows + 1), 3, H, W) -> (B, K).
     """
@@ -88,14 +87,6 @@ class TVNet(ActionRecognizer):
         layers = self.network.get_submodule("representation")
         assert isinstance(layers, FlowLayers)
         return layers
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """The flow layers learn 255 times more slowly than the rest (section 5.2)."""
-        flow = set(self.flow_layers.parameters())
-        rest = [parameter for parameter in self.parameters() if parameter not in flow]
-        rate = self.optimization.learning_rate / FLOW_RATE_DIVISOR
-        groups: list[dict[str, Any]] = [{"params": rest}, {"params": list(self.flow_layers.parameters()), "lr": rate}]
-        return [group for group in groups if group["params"]]
 
 
 def flow_clip_spec(spec: ClipSpec, segments: int, frames: int) -> ClipSpec:

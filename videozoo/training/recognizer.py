@@ -1,5 +1,6 @@
 """The one LightningModule that every method shares: a network, its metrics, its steps."""
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytorch_lightning as pl
@@ -11,7 +12,10 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from videozoo.clip_spec import Average, ClipSpec
 from videozoo.evaluation.metrics import ClassMeanAccuracy, MeanAveragePrecision
+from videozoo.training.frozen_norms import frozen_norms
 from videozoo.training.optimization import Optimization
+from videozoo.training.parameter_groups import parameter_groups
+from videozoo.training.preparation import clips_of_step, prepare_network
 
 if TYPE_CHECKING:
     from pytorch_lightning.utilities.types import OptimizerLRScheduler
@@ -74,7 +78,8 @@ class ActionRecognizer(pl.LightningModule):
         """Cross-entropy, or one binary cross-entropy a class where a video has several labels."""
         if self.multilabel:
             return F.binary_cross_entropy_with_logits(scores, label.to(scores.dtype))
-        return F.cross_entropy(scores, label)
+        smoothing = self.optimization.label_smoothing if self.training else 0.0
+        return F.cross_entropy(scores, label, label_smoothing=smoothing)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch."""
@@ -124,17 +129,37 @@ class ActionRecognizer(pl.LightningModule):
             "base_model": getattr(self.checkpoint, "name", None),
         }
 
+    def setup(self, stage: str) -> None:
+        """Make the network ready to be trained as ``optimization`` says, before a strategy wraps it."""
+        if stage == "fit":
+            prepare_network(self.network, self.optimization)
+
+    def train(self, mode: bool = True) -> "ActionRecognizer":
+        """Training mode, but for batch norms that keep their statistics."""
+        super().train(mode)
+        for norm in frozen_norms(self.network, self.optimization.batch_norm):
+            norm.eval()
+        return self
+
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What the optimiser is given; a method some of whose parts learn at other rates says so here."""
-        return [{"params": list(self.parameters())}]
+        """What the optimiser is given, at the learning rate of this run."""
+        optimization, rate = self.optimization, self.optimization.learning_rate
+        if optimization.reference_batch is not None:
+            rate = optimization.rate_at(clips_of_step(self.trainer))
+        return parameter_groups(
+            self.network, optimization.groups, learning_rate=rate, weight_decay=optimization.weight_decay
+        )
 
     def configure_optimizers(self) -> "OptimizerLRScheduler":
-        """The optimiser of ``optimization`` over the parameter groups, its schedule stepped once a training step."""
+        """The optimiser of ``optimization`` over the parameter groups, and its schedule."""
         optimizer = self.optimization.build_optimizer(self.parameter_groups())
-        epochs = max(self.trainer.max_epochs or 1, 1)
-        steps_per_epoch = int(self.trainer.estimated_stepping_batches) // epochs
-        schedule = self.optimization.build_schedule(optimizer, steps_per_epoch=steps_per_epoch, epochs=epochs)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        steps = self.trainer.estimated_stepping_batches  # reads the data, so that its batches are counted
+        batches = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
+        per_epoch = math.ceil(batches) if math.isfinite(batches) else steps / max(self.trainer.max_epochs or 1, 1)
+        schedule: Any = self.optimization.build_schedule(
+            optimizer, steps_per_epoch=per_epoch, epochs=steps / max(per_epoch, 1)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def _evaluate(self, batch: dict[str, Tensor], metrics: MetricCollection, loss_name: str) -> None:
         count, loss = len(batch["label"]), torch.zeros((), device=self.device)
