@@ -25,8 +25,8 @@ class TVNet(ActionRecognizer):
 
     The loss of training is that of recognition plus ``flow_loss`` times the flow's own energy (equation 13); 0 leaves
     it out. ``trainable``, ``border``, ``shared_filters``, ``checkpoint_every`` are the flow layers', which learn 255
-    times more slowly than the rest, whatever the parameter groups (section 5.2). Clips are RGB in 0..255. The backbone's
-    first convolution takes 2 x ``flows`` channels, averaged from RGB weights.
+    times more slowly than the rest, whatever the parameter groups (section 5.2). Clips are RGB in 0..255. The
+    backbone's first convolution takes 2 x ``flows`` channels, averaged from RGB weights.
 
     Shape: (B, S * (flows + 1), 3, H, W) -> (B, K).
     """
