@@ -169,21 +169,6 @@ def test_annotations_hold_odd_names_in_columns():
     assert list(listed.select([]).paths()) == []
 
 
-def test_long_lists_are_columns(tmp_path):
-    """What is kept of a list is a few tensors whose bytes are counted, however many lines it has."""
-    lines = [f"class_{i % 7}/video_{i:06d}.mp4,class {i % 7}" for i in range(5000)]
-    listed = tmp_path / "list.csv"
-    listed.write_text("\n".join(["path,label", *lines]))
-    kept = VideoFolder(tmp_path, train=listed, val=listed, clip_spec=SPEC).annotations("train")
-    columns = [value for value in vars(kept).values() if isinstance(value, torch.Tensor)]
-    assert sum(column.nbytes for column in columns) == 5000 * (len("class_0/video_000000.mp4") + 8 + 8)
-    others = [value for value in vars(kept).values() if not isinstance(value, torch.Tensor)]
-    assert others == [tmp_path, tuple(f"class {k}" for k in range(7)), None]
-    assert list(kept.paths())[4999] == kept.relative(4999) == lines[4999].split(",")[0]
-    assert kept.labels[:9].tolist() == [0, 1, 2, 3, 4, 5, 6, 0, 1]
-    assert len(kept.missing()) == 5000
-
-
 def test_ucf101_official_counts(shared, tmp_path):
     for split, (train, test) in UCF101.official_counts.items():
         data = UCF101(tmp_path, split=split, annotations_folder=shared("data/splits/ucf101"), clip_spec=SPEC)

@@ -1,6 +1,5 @@
 """Lists of videos that anyone may write: csv, tsv or text, read line by line into columns."""
 
-import csv
 import math
 from array import array
 from collections.abc import Iterator, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from videozoo.data.annotations import Annotations, class_number
+from videozoo.data.annotations import Annotations, class_number, iterate_rows
 from videozoo.errors import AnnotationError
 
 COLUMNS = ("path", "label", "start", "end")
@@ -77,37 +76,32 @@ def read_lists(files: Sequence[Path], root: Path, classes: tuple[str, ...] | Non
 def _rows(path: Path) -> Iterator[tuple[int, str, str, tuple[float, float]]]:
     """Line number, path, label and span of every line of a list."""
     delimiter = {".csv": ",", ".tsv": "\t"}.get(path.suffix.lower(), " ")
-    columns: Sequence[str] = COLUMNS
-    for number, row in enumerate(csv.reader(_lines(path), delimiter=delimiter, skipinitialspace=True), start=1):
-        row = [cell.strip() for cell in row if cell or delimiter != " "]
-        if not row:
+    place = {name: column for column, name in enumerate(COLUMNS)}
+    for line, row in iterate_rows(path, delimiter):
+        names = [cell.strip().lower() for cell in row] if line == 1 else ()
+        if {"path", "label"} <= set(names):
+            place = {name: column for column, name in enumerate(names)}
             continue
-        if number == 1 and {"path", "label"} <= {cell.lower() for cell in row}:
-            columns = [cell.lower() for cell in row]
-            continue
-        cells = dict(zip(columns, row, strict=False))
-        video, label = cells.get("path"), cells.get("label")
+        video, label = _cell(row, place["path"]), _cell(row, place["label"])
         if not video or not label:
-            raise AnnotationError(f"{path}, line {number}: expected path, label[, start, end], found {row}")
-        yield number, video, label, _span(cells, path, number) if len(row) > 2 else WHOLE_FILE
+            raise AnnotationError(f"{path}, line {line}: expected path, label[, start, end], found {row}")
+        yield line, video, label, _span(row, place, path, line)
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """The lines of a text file, one at a time."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from file
-    except FileNotFoundError as error:
-        raise AnnotationError(f"{path}: no such annotation file") from error
-    except (UnicodeDecodeError, OSError) as error:
-        raise AnnotationError(f"{path}: not a readable text file ({error})") from error
+def _cell(row: list[str], column: int) -> str:
+    """The text of a cell, empty where the row ends before it."""
+    return row[column].strip() if column < len(row) else ""
 
 
-def _span(cells: dict[str, str], path: Path, line: int) -> tuple[float, float]:
+def _span(row: list[str], place: dict[str, int], path: Path, line: int) -> tuple[float, float]:
     """Start and end in seconds."""
+    if len(row) < 3:
+        return WHOLE_FILE
+    first, last = (_cell(row, place[name]) if name in place else "" for name in ("start", "end"))
+    if not first and not last:
+        return WHOLE_FILE
     try:
-        start = float(cells.get("start") or 0)
-        end = float(cells.get("end") or math.inf)
+        start, end = float(first or 0), float(last or math.inf)
     except ValueError as error:
         raise AnnotationError(f"{path}, line {line}: start and end must be seconds ({error})") from error
     if not 0 <= start < end:

@@ -1,5 +1,6 @@
 """A list of labelled videos, held in columns: hundreds of thousands of lines cost megabytes and no Python objects."""
 
+import csv
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -88,12 +89,16 @@ class Annotations:
         """The same list with these videos only, in this order."""
         chosen = torch.as_tensor(indices, dtype=torch.int64)
         starts = torch.cat([torch.zeros(1, dtype=torch.int64), self.ends[:-1]])[chosen]
-        lengths = self.ends[chosen] - starts
-        ends = lengths.cumsum(dim=0)
-        # Byte k of the new text, counted from where its path begins there, comes from that path's old beginning.
-        source = torch.arange(int(lengths.sum())) + (starts - ends + lengths).repeat_interleave(lengths)
-        spans = None if self.spans is None else self.spans[chosen]
-        return replace(self, text=self.text[source], ends=ends, labels=self.labels[chosen], spans=spans)
+        ends = self.ends[chosen]
+        text = self.text.numpy().tobytes()
+        kept = b"".join(map(text.__getitem__, map(slice, starts.tolist(), ends.tolist())))
+        return replace(
+            self,
+            text=torch.from_numpy(np.frombuffer(kept or b"\0", np.uint8).copy()),
+            ends=(ends - starts).cumsum(dim=0),
+            labels=self.labels[chosen],
+            spans=None if self.spans is None else self.spans[chosen],
+        )
 
     def class_counts(self) -> Tensor:
         """How many videos each class has. Shape: (K,)."""
@@ -115,18 +120,43 @@ class Annotations:
         return absent
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file without their ends, whatever the system that wrote them.
+def iterate_lines(path: Path) -> Iterator[str]:
+    """The lines of a text file with their ends, one at a time, whatever the system that wrote them.
 
     Raises:
         AnnotationError: when the file is absent or is not text.
     """
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from file
     except FileNotFoundError as error:
         raise AnnotationError(f"{path}: no such annotation file") from error
     except (UnicodeDecodeError, OSError) as error:
         raise AnnotationError(f"{path}: not a readable text file ({error})") from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file without their ends.
+
+    Raises:
+        AnnotationError: when the file is absent or is not text.
+    """
+    return [line.rstrip("\r\n") for line in iterate_lines(path)]
+
+
+def iterate_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells of every line of a csv file that is not blank.
+
+    Raises:
+        AnnotationError: when the file is absent, is not text, or a line is no row.
+    """
+    reader = csv.reader(iterate_lines(path), delimiter=delimiter, skipinitialspace=True)
+    try:
+        for row in reader:
+            if any(row):
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise AnnotationError(f"{path}, line {reader.line_num}: not a row of a list ({error})") from error
 
 
 def class_number(name: str, numbers: dict[str, int], path: Path, line: int) -> int:

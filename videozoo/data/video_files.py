@@ -1,5 +1,6 @@
 """Which files count as videos, and where a folder keeps them."""
 
+import os
 from pathlib import Path
 
 SUFFIXES = frozenset(
@@ -7,6 +8,19 @@ SUFFIXES = frozenset(
 )
 
 
+def video_names(folder: Path) -> list[str]:
+    """The videos below a folder by their suffix, as sorted paths relative to it; no file is looked at.
+
+    Links to folders are not followed, which may lead in a circle.
+    """
+    found = []
+    for place, _, names in os.walk(folder):
+        inside = os.path.relpath(place, folder)
+        prefix = "" if inside == "." else f"{inside}/"
+        found += [prefix + name for name in names if name[name.rfind(".") :].lower() in SUFFIXES]
+    return sorted(found)
+
+
 def find_video_files(folder: Path) -> list[Path]:
-    """The videos below a folder by their suffix, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    """The same as paths."""
+    return [folder / name for name in video_names(folder)]

@@ -1,14 +1,16 @@
 """Kinetics-400, -600, -700 (Kay et al., 2017; Carreira et al.) and Mini-Kinetics-200 (Xie et al., 2018)."""
 
-import csv
-import os
+from array import array
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
-from videozoo.data.annotations import UNLABELLED, Annotations, class_number, read_lines
+import numpy as np
+
+from videozoo.data.annotations import UNLABELLED, Annotations, iterate_rows, read_lines
 from videozoo.data.datamodules.base import Part, VideoDataModule
-from videozoo.data.video_files import SUFFIXES
+from videozoo.data.video_files import video_names
 from videozoo.errors import AnnotationError, SettingError
 
 Variant = Literal["400", "600", "700", "mini200"]
@@ -18,6 +20,7 @@ LISTS: dict[Part, tuple[str, ...]] = {
     "val": ("validate.csv", "val.csv", "validation.csv"),
     "test": ("validate.csv", "val.csv", "validation.csv"),
 }
+COLUMNS = ("youtube_id", "time_start", "time_end")
 MINI_LISTS: dict[Part, str] = {"train": "train_ytid_list.txt", "val": "val_ytid_list.txt", "test": "val_ytid_list.txt"}
 
 
@@ -44,56 +47,58 @@ class Kinetics(VideoDataModule):
         self.variant = variant
         places = [Path(annotations_folder)] if annotations_folder else [self.root, self.root / "annotations"]
         self.lists = next((place for place in places if (place / LISTS["train"][0]).is_file()), places[0])
-        self._files: dict[str, str] | None = None
+        self._parts: dict[Part, Annotations] = {}
 
     def annotations(self, part: Part) -> Annotations:
         """The videos of one part."""
-        rows = list(self._rows(part))
-        classes = tuple(sorted({label for _, label, _, _ in rows if label} | set(self._other_classes(part))))
+        if part not in self._parts:
+            self._parts |= self._read(part)
+        return self._parts[part]
+
+    def _read(self, part: Part) -> dict[Part, Annotations]:
+        """One part, and those whose lists are there: all number their classes alike, and files are looked for once."""
+        files = {name: self._list_file(name) for name in LISTS}
+        found = {name[name.rfind("/") + 1 : name.rfind(".")]: name for name in video_names(self.root)}
+        names: dict[str, int] = {}
+        read: dict[Path, tuple[list[str], array[int]]] = {}
+        for name, file in files.items():
+            if file in read or not (name == part or file.is_file()):
+                continue
+            paths, labels = read.setdefault(file, ([], array("q")))
+            for label, video, stem in self._rows(file, name):
+                paths.append(found.get(stem) or found.get(video) or f"{name}/{stem}.mp4")
+                labels.append(names.setdefault(label, len(names)))
+        classes = tuple(sorted(names.keys() - {""}))
         if len(classes) > NUM_CLASSES[self.variant]:
             raise AnnotationError(f"{self.lists}: {len(classes)} classes, Kinetics {self.variant} has fewer")
-        numbers = {name: number for number, name in enumerate(classes)}
-        files = self._video_files()
-        file = self._list_file(part)
-        paths, labels = [], []
-        for line, label, video, stem in rows:
-            paths.append(files.get(stem) or files.get(video) or f"{part}/{stem}.mp4")
-            labels.append(class_number(label, numbers, file, line) if label else UNLABELLED)
-        return Annotations.build(self.root, classes, paths, labels)
+        final = {name: number for number, name in enumerate(classes)}
+        order = np.array([final.get(name, UNLABELLED) for name in names], np.int64)
+        parts = {
+            file: Annotations.build(self.root, classes, paths, order[np.array(labels, np.int64)])
+            for file, (paths, labels) in read.items()
+        }
+        return {name: parts[file] for name, file in files.items() if file in parts}
 
     def _list_file(self, part: Part) -> Path:
         names = LISTS[part]
         return next((self.lists / name for name in names if (self.lists / name).is_file()), self.lists / names[0])
 
-    def _rows(self, part: Part) -> Iterator[tuple[int, str, str, str]]:
-        """Line, class, video id and file stem of every line of a part's list."""
-        file = self._list_file(part)
+    def _rows(self, file: Path, part: Part) -> Iterator[tuple[str, str, str]]:
+        """Class, video id and file stem of every line of a part's list."""
         chosen = set(read_lines(self.lists / MINI_LISTS[part])) if self.variant == "mini200" else None
-        for line, row in enumerate(csv.DictReader(read_lines(file)), start=2):
+        rows = iterate_rows(file)
+        _, names = next(rows, (0, []))
+        place = {name.strip(): column for column, name in enumerate(names)}
+        cells = itemgetter(*(place.get(name, len(names)) for name in COLUMNS))
+        labelled = "label" in place
+        for line, row in rows:
             try:
-                label, video = row.get("label") or "", row["youtube_id"]
-                stem = f"{video}_{int(float(row['time_start'])):06d}_{int(float(row['time_end'])):06d}"
-            except (KeyError, TypeError, ValueError) as error:
+                video, start, end = cells(row)
+                label = row[place["label"]] if labelled else ""
+                stem = f"{video}_{int(float(start)):06d}_{int(float(end)):06d}"
+            except (LookupError, ValueError) as error:
                 raise AnnotationError(
-                    f"{file}, line {line}: expected label,youtube_id,time_start,time_end, found {list(row.values())}"
+                    f"{file}, line {line}: expected label,youtube_id,time_start,time_end, found {row}"
                 ) from error
             if chosen is None or video in chosen:
-                yield line, label, video, stem
-
-    def _other_classes(self, part: Part) -> list[str]:
-        """Classes of the training list, so that a part with few of them numbers them alike."""
-        if part == "train" or not self._list_file("train").is_file():
-            return []
-        return [label for _, label, _, _ in self._rows("train")]
-
-    def _video_files(self) -> dict[str, str]:
-        """Every video below the root by its name without the suffix; one walk for all parts."""
-        if self._files is None:
-            self._files = {}
-            for folder, _, names in os.walk(self.root):
-                relative = os.path.relpath(folder, self.root)
-                for name in names:
-                    stem, suffix = os.path.splitext(name)
-                    if suffix.lower() in SUFFIXES:
-                        self._files[stem] = os.path.join(relative, name) if relative != "." else name
-        return self._files
+                yield label, video, stem

@@ -1,12 +1,13 @@
 """Something-Something V1 and V2 (Goyal et al., 2017): 174 ways of handling things, told apart by motion."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from videozoo.data.annotations import UNLABELLED, Annotations, class_number, read_lines
+from videozoo.data.annotations import UNLABELLED, Annotations, class_number, iterate_lines, read_lines
 from videozoo.data.datamodules.base import Part, VideoDataModule, first_folder
 from videozoo.errors import AnnotationError, SettingError
 
@@ -64,14 +65,24 @@ class SomethingSomething(VideoDataModule):
         return Annotations.build(self.videos, classes, paths, labels)
 
     def _read_json(self, name: str) -> Annotations:
-        numbers = {label: int(number) for label, number in _json(self.lists / "labels.json", dict).items()}
+        labels_file, file = self.lists / "labels.json", self.lists / name
+        try:
+            numbers = {str(label): int(number) for label, number in _json(labels_file, dict).items()}
+        except (TypeError, ValueError) as error:
+            raise AnnotationError(f"{labels_file}: expected a number for every class ({error})") from error
         classes = sorted(numbers, key=lambda label: numbers[label])
-        file = self.lists / name
-        paths, labels = [], []
-        for line, entry in enumerate(_json(file, list), start=1):
+        paths: list[str] = []
+        labels: list[int] = []
+
+        def take(entry: dict[str, Any]) -> None:
+            """Keep of an entry what is needed, so that the parsed file is never in memory as a whole."""
             template = str(entry.get("template", "")).replace("[", "").replace("]", "")
             paths.append(f"{entry.get('id')}.webm")
-            labels.append(class_number(template, numbers, file, line))
+            labels.append(class_number(template, numbers, file, len(paths)))
+
+        entries = _json(file, list, take)
+        if len(entries) != len(paths) or any(entry is not None for entry in entries):
+            raise AnnotationError(f"{file}: expected a JSON list of objects with id and template")
         return Annotations.build(self.videos, classes, paths, labels)
 
 
@@ -85,9 +96,10 @@ def mirrored_classes(classes: tuple[str, ...]) -> torch.Tensor:
     return torch.tensor([numbers.get(name, number) for number, name in enumerate(mirrored)])
 
 
-def _json(file: Path, kind: type) -> Any:
+def _json(file: Path, kind: type, take: Callable[[dict[str, Any]], None] | None = None) -> Any:
+    """A file's values; with ``take`` each object is handed to it and None stands in its place."""
     try:
-        values = json.loads("\n".join(read_lines(file)))
+        values = json.loads("".join(iterate_lines(file)), object_hook=take)
     except json.JSONDecodeError as error:
         raise AnnotationError(f"{file}, line {error.lineno}: not JSON ({error.msg})") from error
     if not isinstance(values, kind):

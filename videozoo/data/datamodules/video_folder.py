@@ -9,7 +9,7 @@ import torch
 from videozoo.data.annotation_lists import read_lists
 from videozoo.data.annotations import Annotations
 from videozoo.data.datamodules.base import Part, VideoDataModule
-from videozoo.data.video_files import SUFFIXES, find_video_files
+from videozoo.data.video_files import SUFFIXES, video_names
 from videozoo.errors import AnnotationError, SettingError
 
 # Names under which people keep the parts, the usual one first.
@@ -79,14 +79,20 @@ class VideoFolder(VideoDataModule):
 
     def _read_class_folders(self, folder: Path, classes: Sequence[str] | None) -> Annotations:
         classes = classes or _class_names(folder)
-        videos = [(path, number) for number, name in enumerate(classes) for path in find_video_files(folder / name)]
-        if not videos:
+        inside = folder.relative_to(self.root).as_posix()
+        prefix = "" if inside == "." else f"{inside}/"
+        paths: list[str] = []
+        labels: list[int] = []
+        for number, name in enumerate(classes):
+            found = video_names(folder / name)
+            paths += [f"{prefix}{name}/{video}" for video in found]
+            labels += [number] * len(found)
+        if not paths:
             raise AnnotationError(f"{folder}: no videos in its class folders (looked for {' '.join(sorted(SUFFIXES))})")
-        unknown = sorted({p.name for p in folder.iterdir() if p.is_dir()} - set(classes))
+        unknown = sorted(set(_class_names(folder)) - set(classes))
         if unknown:
             raise AnnotationError(f"{folder}: class folder {unknown[0]!r} is not among the {len(classes)} classes")
-        paths = (str(path.relative_to(self.root)) for path, _ in videos)
-        return Annotations.build(self.root, classes, paths, [number for _, number in videos])
+        return Annotations.build(self.root, classes, paths, labels)
 
     def _complete(self, read: dict[Part, Annotations]) -> dict[Part, Annotations]:
         """Fill absent parts: validation from the test part or a hold-out of training, test from validation."""
