@@ -32,6 +32,7 @@ VERBS: dict[tuple[str, ...], str] = {
     ("data", "shard"): "data_shard",
     ("demo",): "demo",
     ("export",): "export",
+    ("finetune",): "finetune",
     ("fuse",): "fuse",
     ("info",): "info",
     ("list",): "list_checkpoints",

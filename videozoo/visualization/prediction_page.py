@@ -31,7 +31,7 @@ class Answer:
 
     model: str
     top: Sequence[tuple[str, float]]
-    milliseconds: float
+    milliseconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,22 @@ class Shown:
 
 def prediction_page(title: str, introduction: str, videos: Sequence[Shown]) -> str:
     """The page as text."""
-    articles = "\n".join(_article(video) for video in videos)
+    return page(title, introduction, "\n".join(article(video) for video in videos))
+
+
+def page(title: str, introduction: str, body: str, *, style: str = "") -> str:
+    """A whole page around a body of HTML; ``style`` is added to what all pages share."""
     return (
         "<!doctype html>\n"
         f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}</style></head>\n"
-        f"<body><h1>{escape(title)}</h1><p>{escape(introduction)}</p>\n{articles}\n</body></html>\n"
+        f"<style>{STYLE}{style}</style></head>\n"
+        f"<body><h1>{escape(title)}</h1><p>{escape(introduction)}</p>\n{body}\n</body></html>\n"
     )
 
 
-def _article(video: Shown) -> str:
+def article(video: Shown) -> str:
+    """One video: its frames, and a table of every answer."""
     truth = f" &mdash; truth: <b>{escape(video.truth)}</b>" if video.truth is not None else ""
     answers = "".join(_table(answer, video.truth) for answer in video.answers)
     return (
@@ -72,9 +77,8 @@ def _table(answer: Answer, truth: str | None) -> str:
         f'<div class="bar" style="width: {100 * probability:.1f}%"></div></td><td>{probability:.3f}</td></tr>'
         for place, (label, probability) in enumerate(answer.top)
     )
-    return (
-        f"<table><caption>{escape(answer.model)}, {answer.milliseconds:.0f} ms</caption><tbody>{rows}</tbody></table>"
-    )
+    time = "" if answer.milliseconds is None else f", {answer.milliseconds:.0f} ms"
+    return f"<table><caption>{escape(answer.model)}{time}</caption><tbody>{rows}</tbody></table>"
 
 
 def _verdict(label: str, place: int, truth: str | None) -> str:
