@@ -6,14 +6,18 @@ from typing import ClassVar
 from torch import nn
 
 from videozoo.backbones.create import create_backbone
+from videozoo.representations.stacked_fields import StackedFields, flow_spec
 from videozoo.temporal.consensus import AverageConsensus
 from videozoo.training.optimization import Optimization
 from videozoo.training.recognizer import ActionRecognizer
+
+RGB = 3  # channels; any other number is that of stacked flow
 
 
 class TSM(ActionRecognizer):
     """TSN whose backbone shifts an eighth of its channels each way inside every residual branch (section 3).
 
+    With ``in_channels`` 2 * F it is the flow stream, on F stored fields of every segment.
     Shape: (B, T, C, H, W) -> (B, K).
     """
 
@@ -30,9 +34,11 @@ class TSM(ActionRecognizer):
         optimization: Optimization | None = None,
     ) -> None:
         body = create_backbone(backbone, num_classes, in_channels=in_channels, dropout=dropout, pretrained=pretrained)
+        rgb = in_channels == RGB
+        fields = OrderedDict() if rgb else OrderedDict(representation=StackedFields(in_channels))
         super().__init__(
-            nn.Sequential(OrderedDict(backbone=body, consensus=AverageConsensus())),
-            clip_spec=body.clip_spec,
+            nn.Sequential(OrderedDict(**fields, backbone=body, consensus=AverageConsensus())),
+            clip_spec=body.clip_spec if rgb else flow_spec(body.clip_spec, in_channels),
             num_classes=num_classes,
             optimization=optimization,
         )
