@@ -131,10 +131,12 @@ def _pair(option: str, text: str) -> tuple[str, Any]:
 
 
 def _command(arguments: argparse.Namespace) -> str:
-    """The training again, in words."""
+    """The training again, in words: what was not left as it is by default."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
     words = ["videozoo", "finetune", arguments.folder, "--model", arguments.model]
     for name, value in vars(arguments).items():
-        if name not in KEPT_OUT and value not in (None, False, ()):
+        if name not in KEPT_OUT and value != parser.get_default(name):
             values = [] if value is True else value if isinstance(value, list) else [value]
             words += [f"--{name.replace('_', '-')}", *map(str, values)]
     return shlex.join(words)
