@@ -28,9 +28,9 @@ class HeldVideo:
         """Nothing is held open."""
 
     def frames(self, indices: Sequence[int], *, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Frames at these places, each (C, H, W) passed through ``change``. Shape: uint8 (T, C, H, W)."""
+        """Frames at these places, passed through ``change`` all at once. Shape: uint8 (T, C, H, W)."""
         frames = self.held[list(indices)]
-        return frames if change is None else torch.stack([change(frame) for frame in frames])
+        return frames if change is None else change(frames)
 
 
 class VideoMemory:

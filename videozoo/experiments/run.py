@@ -102,17 +102,21 @@ def clip_of(spec: ClipSpec, changes: dict[str, Any]) -> ClipSpec:
 
 
 def kept_data(
-    experiment: Experiment, spec: ClipSpec, roots: dict[str, str], data: dict[Any, Any]
+    experiment: Experiment, spec: ClipSpec, roots: dict[str, str], kept: dict[Any, Any]
 ) -> pl.LightningDataModule:
-    """Videos kept from the last run where they serve this one too, else loaded in their place."""
-    digits = isinstance(experiment.data, DigitData)
-    key = (spec.resize, spec.antialias) if digits else spec
-    if key not in data:
-        data.clear()
-        data[key] = load_data(experiment, spec, roots)
-    if digits:
-        data[key].show(spec)
-    return data[key]
+    """Clips of a spec, of videos kept from the last run where these have its size."""
+    key = (spec.resize, spec.antialias)
+    if key not in kept:
+        kept.clear()
+        kept[key] = load_data(experiment, spec, roots)
+    module: MovingDigits | ARID = kept[key]
+    if isinstance(module, ARID):
+        memory = module.opener
+        module = load_data(experiment, spec, roots)
+        module.opener = memory
+    else:
+        module.show(spec)
+    return module
 
 
 def measure_cost(model: ActionRecognizer) -> dict[str, int]:
@@ -128,7 +132,7 @@ def num_classes_of(experiment: Experiment) -> int:
     return MovingDigits.num_classes if isinstance(experiment.data, DigitData) else len(ARID.labels)
 
 
-def load_data(experiment: Experiment, spec: ClipSpec, roots: dict[str, str]) -> pl.LightningDataModule:
+def load_data(experiment: Experiment, spec: ClipSpec, roots: dict[str, str]) -> Any:
     """The experiment's videos as clips of a spec.
 
     Raises:

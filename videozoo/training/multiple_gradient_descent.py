@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn import Parameter
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.nn.utils import vector_to_parameters
 from torch.optim import Optimizer
 
 from videozoo.training.joint_training import JointTraining
@@ -51,7 +51,7 @@ class MultipleGradientDescent(JointTraining):
         """Note L1's gradient, leave L2 to the trainer."""
         self._parameters = [parameter for parameter in parameters if parameter.requires_grad]
         gradients = torch.autograd.grad(projection_loss / self._batches, self._parameters, retain_graph=True)
-        projection = parameters_to_vector(gradients)
+        projection = _flat(gradients)
         self._projection = projection if self._projection is None else self._projection + projection
         return recognition_loss
 
@@ -70,9 +70,14 @@ class MultipleGradientDescent(JointTraining):
         gradients = [
             torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in self._parameters
         ]
-        recognition = parameters_to_vector(gradients)
+        recognition = _flat(gradients)
         alpha = shortest_mixture(projection, recognition)
         self.alpha = alpha.item()
         vector_to_parameters(alpha * projection + (1 - alpha) * recognition, gradients)
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
+
+
+def _flat(gradients: Sequence[Tensor]) -> Tensor:
+    """All values side by side, in the order that vector_to_parameters expects whatever their order in memory."""
+    return torch.cat([gradient.flatten() for gradient in gradients])
