@@ -59,7 +59,7 @@ class Data(pl.LightningDataModule):
 
     def train_dataloader(self):
         loader = ResumableLoader(EpochSampler(self.clips, shuffle=True), batch_size=2)
-        loader.learned = lambda: self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        loader.place.learned = lambda: self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
         return loader
 
     def val_dataloader(self):

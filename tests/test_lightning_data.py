@@ -1,17 +1,12 @@
 """Data modules under Lightning: interrupted training, several processes, broken videos."""
 
-import json
 import shutil
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint, OnExceptionCheckpoint
-from two_processes import SPEC, Seen, new_data, new_model, new_trainer
+from two_processes import SPEC, Seen, Stop, new_data, new_model, new_trainer, run_two_processes
 
 from videozoo.data.datamodules import VideoFolder
 from videozoo.errors import VideoError
@@ -27,17 +22,6 @@ def folder(tmp_path, videos):
         for i in range(count):
             shutil.copy(videos[i % 3], root / part / name / f"{i}.mp4")
     return root
-
-
-class Stop(pl.Callback):
-    """Kill the run when a batch of the second epoch begins."""
-
-    def __init__(self, error, batch):
-        self.error, self.batch = error, batch
-
-    def on_train_batch_start(self, trainer, module, batch, batch_idx):
-        if trainer.current_epoch == 1 and batch_idx == self.batch:
-            raise self.error
 
 
 @pytest.mark.parametrize(
@@ -74,12 +58,7 @@ def test_killed_training_goes_on_from_the_same_video(folder, tmp_path, error, ke
 @pytest.mark.slow
 def test_two_processes_count_every_video_once(folder, tmp_path):
     (folder / "test" / "jump" / "1.mp4").write_bytes(b"broken")
-    script = Path(__file__).parent / "two_processes.py"
-    done = subprocess.run(
-        [sys.executable, str(script), str(folder), str(tmp_path)], capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+    ranks = run_two_processes(folder, tmp_path)
 
     trained = [{index for batch in rank["seen"]["train"] for index in batch} for rank in ranks]
     assert not trained[0] & trained[1]

@@ -1,6 +1,7 @@
-"""Run as a script by test_lightning_data: fit and test in two processes, each notes which videos it saw."""
+"""Run as a script by tests of data: fit and test in two processes, each notes which videos it saw."""
 
 import json
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 
 from videozoo import create_model
 from videozoo.clip_spec import ClipSpec
-from videozoo.data.datamodules import VideoFolder
+from videozoo.data.datamodules import Shards, VideoFolder
 from videozoo.training.optimization import Optimization
 
 SPEC = ClipSpec(frames=4, size=32, resize=36)
@@ -32,6 +33,17 @@ class Seen(pl.Callback):
         self.videos["test"].append(batch["index"].tolist())
 
 
+class Stop(pl.Callback):
+    """Kill the run when a batch of the second epoch begins."""
+
+    def __init__(self, error, batch):
+        self.error, self.batch = error, batch
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        if trainer.current_epoch == 1 and batch_idx == self.batch:
+            raise self.error
+
+
 def new_model():
     pl.seed_everything(0, verbose=False)
     model = create_model("tsm_resnet10_tiny", 2, dropout=0.0, optimization=Optimization("adamw", learning_rate=1e-3))
@@ -40,12 +52,21 @@ def new_model():
 
 
 def new_data(root):
-    return VideoFolder(root, clip_spec=SPEC, batch_size=2, seed=1)
+    kind = Shards if (root / "train" / "index.json").is_file() else VideoFolder
+    return kind(root, clip_spec=SPEC, batch_size=2, seed=1)
 
 
 def new_trainer(**options):
     defaults = {"logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0, "accelerator": "cpu"}
     return pl.Trainer(**{**defaults, "enable_progress_bar": False, "enable_model_summary": False, **options})
+
+
+def run_two_processes(root, out):
+    """What each of the two processes noted."""
+    command = [sys.executable, __file__, str(root), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return [json.loads((out / f"rank{rank}.json").read_text()) for rank in (0, 1)]
 
 
 def main(root, out):

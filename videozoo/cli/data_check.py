@@ -5,10 +5,10 @@ Exit status 1 when something is wrong.
 """
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from videozoo.cli.console import table_console
-from videozoo.errors import SettingError, UnknownNameError
+from videozoo.cli.data_sets import NAMES, add_setting_arguments, create_data
 
 if TYPE_CHECKING:
     from videozoo.data.check import Report
@@ -18,32 +18,21 @@ SHOWN = 10  # names of broken or shared videos printed of each kind
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `videozoo data check`."""
-    parser.add_argument("name", help="arid, breakfast, hmdb51, kinetics, something_something, thumos14, ucf101, ...")
+    parser.add_argument("name", help=NAMES)
     parser.add_argument("root", help="folder of the data set")
-    parser.add_argument("--annotations", metavar="DIR", help="folder of the official lists, if elsewhere")
-    parser.add_argument("--set", nargs="+", default=(), metavar="KEY=VALUE", help="settings such as split=2, version=1")
+    add_setting_arguments(parser)
     parser.add_argument("--read", action="store_true", help="also decode a frame of every video")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the report."""
-    settings = dict(_setting(text) for text in arguments.set)
-    if arguments.annotations:
-        settings["annotations_folder"] = arguments.annotations
-
     from rich.console import Console
     from rich.progress import track
 
     from videozoo.clip_spec import ClipSpec
     from videozoo.data.check import check_data
-    from videozoo.data.datamodules import DATA_MODULES
 
-    if arguments.name not in DATA_MODULES:
-        raise UnknownNameError("data set", arguments.name, DATA_MODULES)
-    try:
-        data = DATA_MODULES[arguments.name](arguments.root, clip_spec=ClipSpec(8, 224, 256), **settings)
-    except TypeError as error:
-        raise SettingError(f"{arguments.name}: {error}") from error
+    data = create_data(arguments.name, arguments.root, arguments, ClipSpec(8, 224, 256))
     console = Console(stderr=True)
     report = check_data(
         data,
@@ -52,13 +41,6 @@ def run(arguments: argparse.Namespace) -> int:
     )
     _print(report)
     return 0 if report.sound else 1
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise SettingError(f"--set {text!r}: expected KEY=VALUE")
-    return key, int(value) if value.isdigit() and key != "variant" else value
 
 
 def _print(report: "Report") -> None:

@@ -6,15 +6,16 @@ Example: `videozoo data shard ucf101 /data/UCF101 shards/ --parts train test --v
 import argparse
 from pathlib import Path
 
-from videozoo.errors import UnknownNameError
+from videozoo.cli.data_sets import NAMES, add_setting_arguments, create_data
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `videozoo data shard`."""
-    parser.add_argument("name", help="video_folder, ucf101, hmdb51, kinetics, something_something, ...")
+    parser.add_argument("name", help=NAMES)
     parser.add_argument("root", help="folder of the data set")
     parser.add_argument("out", type=Path, help="folder of the shards")
     parser.add_argument("--parts", nargs="+", choices=("train", "val", "test"), default=("train", "val"))
+    add_setting_arguments(parser)
     parser.add_argument("--videos", type=int, default=500, help="videos in a shard; many shards split more evenly")
     parser.add_argument("--seed", type=int, default=0, help="of the order of the videos")
 
@@ -22,16 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the shards and say how many videos are in them."""
     from videozoo.clip_spec import ClipSpec
-    from videozoo.data.datamodules import DATA_MODULES
     from videozoo.data.shards import read_index, write_shards
 
-    if arguments.name not in DATA_MODULES:
-        raise UnknownNameError("data set", arguments.name, DATA_MODULES)
-    data = DATA_MODULES[arguments.name](arguments.root, clip_spec=ClipSpec(8, 224, 256))
+    data = create_data(arguments.name, arguments.root, arguments, ClipSpec(8, 224, 256))
     for part in arguments.parts:
         listed = data.dataset(part).annotations
         for _ in write_shards(listed, arguments.out / part, videos=arguments.videos, seed=arguments.seed):
             pass
-        index = read_index(arguments.out / part)
+        index = read_index(str(arguments.out), part)
         print(f"{part}: {index.videos} videos in {len(index.shards)} shards, {len(index.classes)} classes")
     return 0

@@ -1,11 +1,13 @@
 """Sharded tar archives: videos and labels in files that are read from end to end, for storage without a file system.
 
 A shard holds ``NUMBER.EXT`` (the video as it is) and ``NUMBER.json`` ({"label": ..., "path": ...}) of every video, as
-the webdataset library lays it out; ``index.json`` names the classes, and every shard with its number of videos.
+the webdataset library lays it out; ``index.json`` names the classes, and every shard with its number of videos. Shards
+lie in a folder, below an address (https://...), or wherever a command finds them: ``pipe:aws s3 cp s3://bucket/{} -``.
 """
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,9 +16,10 @@ from typing import Any
 import torch
 
 from videozoo.data.annotations import Annotations
-from videozoo.errors import AnnotationError, SettingError
+from videozoo.errors import AnnotationError, SettingError, VideoError
 
 INDEX = "index.json"
+SHARD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\.tar")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,25 @@ class ShardIndex:
     def videos(self) -> int:
         """Videos in all shards."""
         return sum(count for _, count in self.shards)
+
+
+@dataclass(frozen=True)
+class StoredVideo:
+    """One video as it lies in a shard: the bytes of its file, its label, its place in the list, and what to call it."""
+
+    content: bytes
+    suffix: str
+    label: int
+    index: int
+    name: str
+
+
+class ShardError(VideoError):
+    """A shard, or a video in it, that cannot be read."""
+
+    def __init__(self, message: str, shard: str) -> None:
+        super().__init__(message)
+        self.shard = shard
 
 
 def require_webdataset() -> Any:
@@ -50,6 +72,7 @@ def write_shards(listed: Annotations, out: Path, *, videos: int, seed: int = 0) 
 
     Raises:
         SettingError: when the folder holds shards already, for several labels, or spans of files.
+        VideoError: for a file that cannot be read, and for a video that is a folder of pictures.
     """
     webdataset = require_webdataset()
     if listed.multilabel or listed.spans is not None:
@@ -70,9 +93,8 @@ def write_shards(listed: Annotations, out: Path, *, videos: int, seed: int = 0) 
                 path = listed.path(place)
                 note = {"label": int(listed.labels[place]), "path": listed.relative(place), "index": place}
                 suffix = path.suffix.lower().lstrip(".") or "bin"
-                archive.write(
-                    {"__key__": f"{place:09d}", suffix: path.read_bytes(), "json": json.dumps(note).encode("utf-8")}
-                )
+                video = _content(path)
+                archive.write({"__key__": f"{place:09d}", suffix: video, "json": json.dumps(note).encode("utf-8")})
                 yield place
         partial.rename(out / name)
         shards.append((name, len(chosen)))
@@ -80,41 +102,85 @@ def write_shards(listed: Annotations, out: Path, *, videos: int, seed: int = 0) 
     (out / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
 
 
-def read_index(folder: Path) -> ShardIndex:
-    """The index of a folder of shards.
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except IsADirectoryError as error:
+        raise VideoError(f"{path}: a folder of pictures, shards hold video files") from error
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def place_of(root: str, name: str) -> str:
+    """The address of a file below the root of shards; a command has ``{}`` where the name belongs.
+
+    Raises:
+        SettingError: for a command without it.
+    """
+    if not root.startswith("pipe:"):
+        return f"{root.rstrip('/')}/{name}"
+    if "{}" not in root:
+        raise SettingError(f"{root}: a command needs {{}} where the name of a file belongs")
+    return root.replace("{}", name)
+
+
+def read_index(root: str, part: str) -> ShardIndex:
+    """The index of the shards of one part.
 
     Raises:
         AnnotationError: when it is absent or damaged.
     """
-    file = folder / INDEX
+    file = place_of(root, f"{part}/{INDEX}")
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        with require_webdataset().gopen(file) as stream:
+            content = stream.read()
+    except (OSError, ValueError) as error:  # ValueError: an address of a kind that the library cannot open
+        raise AnnotationError(
+            f"{file}: no index of shards ({_reason(error)}); `videozoo data shard` writes one"
+        ) from error
+    try:
+        found = json.loads(content)
         shards = tuple((str(shard["file"]), int(shard["videos"])) for shard in found["shards"])
-        return ShardIndex(tuple(map(str, found["classes"])), shards)
-    except FileNotFoundError as error:
-        raise AnnotationError(f"{file}: no index of shards; `videozoo data shard` writes one") from error
+        classes = tuple(map(str, found["classes"]))
     except (ValueError, KeyError, TypeError) as error:
         raise AnnotationError(f"{file}: not an index of shards ({error})") from error
+    for name, _ in shards:
+        if not SHARD_NAME.fullmatch(name):  # it goes into addresses and commands
+            raise AnnotationError(f"{file}: shard {name!r}, a name has letters, digits, _ and - and ends in .tar")
+    return ShardIndex(classes, shards)
 
 
-def shard_stream(folder: Path, index: ShardIndex, *, shuffle: int, seed: int, epoch: int) -> Iterator[dict[str, Any]]:
-    """Videos of the shards that fall to this process and this loader worker: bytes, suffix, label and index.
+def shard_stream(shards: Sequence[str], *, shuffle: int, seed: int, epoch: int) -> Iterator[StoredVideo | ShardError]:
+    """Videos of these shards that fall to this loader worker, and the error in the place of what cannot be read.
 
-    The library splits the shards over processes and workers, and shuffles them and then videos within a window of
-    ``shuffle``. Nothing is unpickled: of the library's decoders none is used, a note is JSON.
+    The library splits the shards over workers, and shuffles videos within a window of ``shuffle``. Nothing is
+    unpickled: of the library's decoders none is used, a note is JSON.
     """
     webdataset = require_webdataset()
-    urls = [str(folder / name) for name, _ in index.shards]
-    if shuffle:
-        order = torch.randperm(len(urls), generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch)).tolist()
-        urls = [urls[place] for place in order]
-    stream = webdataset.WebDataset(
-        urls, shardshuffle=False, nodesplitter=webdataset.split_by_node, empty_check=False, select_files=_is_plain
+    damaged: list[ShardError] = []
+
+    def note(error: Exception) -> bool:
+        """Remember a shard that ends too early; the next one is read."""
+        address = next((part for part in reversed(error.args) if part in shards), "a shard")
+        if not any(known.shard == address for known in damaged):
+            damaged.append(ShardError(f"{address}: damaged, or not to be had ({_reason(error)})", address))
+        return True
+
+    stream = webdataset.DataPipeline(
+        webdataset.SimpleShardList(list(shards)),
+        webdataset.split_by_worker,
+        webdataset.tarfile_to_samples(handler=note, select_files=_is_plain),
     )
     if shuffle:
         stream = stream.compose(webdataset.detshuffle(shuffle, seed=seed + epoch))
     for sample in stream:
         yield _opened(sample)
+    yield from damaged
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in a few words."""
+    return getattr(error, "strerror", None) or f"{type(error).__name__}: {error.args[0] if error.args else ''}"[:200]
 
 
 def _is_plain(name: str) -> bool:
@@ -122,10 +188,11 @@ def _is_plain(name: str) -> bool:
     return not name.startswith("__")
 
 
-def _opened(sample: dict[str, Any]) -> dict[str, Any]:
+def _opened(sample: dict[str, Any]) -> StoredVideo | ShardError:
+    name = f"{sample['__url__']}, {sample['__key__']}"
     try:
         note = json.loads(sample["json"])
         suffix = next(key for key in sample if not key.startswith("__") and key != "json")
-        return {"video": sample[suffix], "suffix": suffix, "label": int(note["label"]), "index": int(note["index"])}
-    except (ValueError, KeyError, TypeError, StopIteration) as error:
-        raise AnnotationError(f"{sample.get('__url__')}, {sample.get('__key__')}: no video with its note") from error
+        return StoredVideo(sample[suffix], suffix, int(note["label"]), int(note["index"]), f"{name} ({note['path']})")
+    except (ValueError, KeyError, TypeError, StopIteration):
+        return ShardError(f"{name}: no video with its note", name)

@@ -1,7 +1,7 @@
 """What every data set of videos shares: parts, loaders, and a report of what is missing or broken."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from videozoo.data.frame_source import FrameSource, open_video
 from videozoo.data.loader import ResumableLoader, plain_loader
 from videozoo.data.memory import VideoMemory
 from videozoo.data.sampler import EpochSampler, balancing_weights
+from videozoo.data.shard_loader import ShardLoader
 from videozoo.data.transforms import default_train_transform
 from videozoo.errors import AnnotationError, SettingError
 
@@ -114,20 +115,16 @@ class VideoDataModule(pl.LightningDataModule):
             )
         return self._datasets[part]
 
-    def loader(self, part: Part) -> ResumableLoader:
+    def loader(self, part: Part) -> ResumableLoader | ShardLoader:
         """A loader over one part, split over the processes of a distributed run."""
         dataset = self.dataset(part)
         training = part == "train"
         weights = None
         if training and self.balance:
             weights = balancing_weights(dataset.annotations.labels, len(dataset.annotations.classes))
-        ranks, rank = (
-            (distributed.get_world_size(), distributed.get_rank())
-            if distributed.is_available() and distributed.is_initialized()
-            else (1, 0)
-        )
+        processes, rank = processes_and_rank()
         sampler = EpochSampler(
-            dataset, shuffle=training, seed=self.seed, weights=weights, num_replicas=ranks, rank=rank
+            dataset, shuffle=training, seed=self.seed, weights=weights, num_replicas=processes, rank=rank
         )
         return ResumableLoader(
             sampler,
@@ -138,37 +135,43 @@ class VideoDataModule(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def train_dataloader(self) -> ResumableLoader:
+    def train_dataloader(self) -> ResumableLoader | ShardLoader:
         """Random clips, shuffled anew each epoch."""
         loader = self.loader("train")
         if self.trainer is not None:
-            loader.learned = self._batches_learned
+            loader.place.learned = self._batches_learned
         return loader
 
-    def val_dataloader(self) -> ResumableLoader:
+    def val_dataloader(self) -> ResumableLoader | ShardLoader:
         """One centre view of every video."""
         return self.loader("val")
 
-    def test_dataloader(self) -> ResumableLoader:
+    def test_dataloader(self) -> ResumableLoader | ShardLoader:
         """All views of every video."""
         return self.loader("test")
 
-    def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+    def predict_dataloader(self) -> DataLoader[dict[str, Tensor]] | ShardLoader:
         """All views of every video of the test part."""
-        return plain_loader(self.loader("test"))
+        loader = self.loader("test")
+        return plain_loader(loader) if isinstance(loader, ResumableLoader) else loader
 
     def on_before_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         """Count the videos that a batch could not read; an epoch's are reported when the next one begins."""
-        part, trainer = self._part_now(), self.trainer
-        failed = batch.pop("failed", None)
-        self.bad_videos.begin(part, trainer.current_epoch if trainer else 0)
-        if failed is not None and not (trainer and trainer.sanity_checking):
-            for index in failed.tolist():
-                self.bad_videos.add(part, str(self.dataset(part).annotations.path(index)))
-        if part == "train" and failed is not None and not len(batch["label"]):
+        part = self._part_now()
+        failed = batch.pop("failed", torch.empty(0, dtype=torch.int64))
+        self.note_bad(part, (str(self.dataset(part).annotations.path(index)) for index in failed.tolist()))
+        if part == "train" and len(failed) and not len(batch["label"]):
             batch = stand_in(self.dataset(part), failed)
             batch.pop("failed")
         return batch
+
+    def note_bad(self, part: Part, videos: Iterable[str]) -> None:
+        """Count the bad videos of a batch; those that Lightning only tries out at the start are counted later."""
+        trainer = self.trainer
+        self.bad_videos.begin(part, trainer.current_epoch if trainer else 0)
+        if not (trainer and trainer.sanity_checking):
+            for video in videos:
+                self.bad_videos.add(part, video)
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         """Mix a training batch, by draws that depend on the seed, the step and the process alone."""
@@ -177,7 +180,7 @@ class VideoDataModule(pl.LightningDataModule):
             return batch
         step = trainer.current_epoch * 1_000_003 + self._batches_learned()
         seed = (self.seed * 1_009 + step) * 1_013 + trainer.global_rank
-        return self.mixing(batch, self.clip_spec, len(self.dataset("train").annotations.classes), seed)
+        return self.mixing(batch, self.clip_spec, len(self.classes), seed)
 
     def _batches_learned(self) -> int:
         """Training batches of this epoch whose step was made."""
@@ -193,6 +196,13 @@ class VideoDataModule(pl.LightningDataModule):
         if trainer is None or trainer.training:
             return "train"
         return "val" if trainer.validating or trainer.sanity_checking else "test"
+
+
+def processes_and_rank() -> tuple[int, int]:
+    """How many processes a distributed run has, and which this is."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_world_size(), distributed.get_rank()
+    return 1, 0
 
 
 def first_folder(root: Path, *names: str) -> Path:
