@@ -188,6 +188,28 @@ def test_bqn_costs_what_the_thesis_counts(arch, segments, busy, quiet, gmacs):
     assert (macs + dropped) / 1e9 == pytest.approx(gmacs, rel=0.01)
 
 
+@pytest.mark.slow
+def test_single_pathways_cost_what_the_thesis_counts():
+    """Tables 5.3 and 5.9: each pathway alone; table 5.8: pathways that see different numbers of segments."""
+
+    def gmacs(arch, frames, size, classes=174):
+        with torch.device("meta"):
+            network = create_model(arch, classes).network
+        return count_cost(network, (1, frames, 3, size, size)).macs / 1e9
+
+    def band_pass(segments, size):  # all three frames filtered in space, in the thesis' order
+        return (3 * segments * 3 * 81 + segments * 3 * 3) * size**2 / 1e9
+
+    assert gmacs("tsm_resnet50", 8, 224) == pytest.approx(32.8, rel=0.01)
+    assert gmacs("tsm_resnet50", 8, 224) + band_pass(8, 224) == pytest.approx(33.01, rel=0.001)
+    assert gmacs("tsm_resnet50", 16, 224) == pytest.approx(65.43, rel=0.001)
+    assert gmacs("x3d_m", 16, 256) == pytest.approx(6.181, rel=0.001)
+    fewer_small = gmacs("tsm_resnet50", 8, 256) + band_pass(8, 256) + gmacs("tsm_resnet50", 6, 160)
+    assert fewer_small == pytest.approx(55.5, rel=0.01)
+    fewer = gmacs("tsm_resnet50", 8, 224) + band_pass(8, 224) + gmacs("tsm_resnet50", 4, 224)
+    assert fewer == pytest.approx(49.4, rel=0.01)
+
+
 def test_bqn_refuses_what_it_does_not_know():
     for options, text in (
         ({"quiet_input": "last_frame"}, "first_frame, average, complement"),
