@@ -1,7 +1,12 @@
 """An exponential moving average of the weights that is of use in short trainings too."""
 
+import warnings
+
+import pytorch_lightning as pl
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
+
+from videozoo.errors import SettingError
 
 
 class AveragedWeights(WeightAveraging):
@@ -19,3 +24,15 @@ class AveragedWeights(WeightAveraging):
             return past * mean + (1 - past) * current
 
         super().__init__(avg_fn=average)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Copy the network.
+
+        Raises:
+            SettingError: where the weights are spread over processes.
+        """
+        if pl_module.device_mesh is not None:
+            raise SettingError("averaged weights need whole ones on every process: use strategy ddp")
+        with warnings.catch_warnings():  # of what is refused above
+            warnings.filterwarnings("ignore", message=".*overrides the configure_model")
+            super().setup(trainer, pl_module, stage)

@@ -11,11 +11,13 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from videozoo.clip_spec import Average, ClipSpec
+from videozoo.errors import SettingError
 from videozoo.evaluation.metrics import ClassMeanAccuracy, MeanAveragePrecision
 from videozoo.training.frozen_norms import frozen_norms
 from videozoo.training.optimization import Optimization
 from videozoo.training.parameter_groups import parameter_groups
 from videozoo.training.preparation import clips_of_step, prepare_network
+from videozoo.training.sharding import shard
 
 if TYPE_CHECKING:
     from pytorch_lightning.utilities.types import OptimizerLRScheduler
@@ -128,6 +130,18 @@ class ActionRecognizer(pl.LightningModule):
             "labels": list(self.labels),
             "base_model": getattr(self.checkpoint, "name", None),
         }
+
+    def configure_model(self) -> None:
+        """Spread the weights over processes, where the strategy has a mesh for that.
+
+        Raises:
+            SettingError: for methods whose training step runs parts of the network: they train with ddp.
+        """
+        if self.device_mesh is None:
+            return
+        if type(self).training_step is not ActionRecognizer.training_step:
+            raise SettingError(f"{type(self).__name__}: its weights cannot be spread over processes; use strategy ddp")
+        shard(self.network, self.device_mesh["data_parallel"])
 
     def setup(self, stage: str) -> None:
         """Make the network ready to be trained as ``optimization`` says, before a strategy wraps it."""
