@@ -36,12 +36,15 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `videozoo train-digits`."""
     parser.add_argument("--arch", required=True, help="an architecture's name")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a hyperparameter of the method"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the results")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--videos", type=int, default=1800, help="training videos")
     parser.add_argument("--test-videos", type=int, default=600)
-    parser.add_argument("--frames", type=int, default=8, help="frames that the network sees of a video's 32")
+    parser.add_argument("--frames", type=int, help="frames that the network sees of a video's 32; else its own number")
     parser.add_argument("--size", type=int, default=64, help="side in pixels of what the network sees")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
@@ -56,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, measure, write."""
     import pytorch_lightning as pl
 
+    from videozoo.cli.convert import parse_setting
     from videozoo.data.datamodules.moving_digits import MovingDigits
     from videozoo.data.digit_set import DigitSet
     from videozoo.methods.create import create_model
@@ -69,9 +73,12 @@ def run(arguments: argparse.Namespace) -> int:
     optimization = Optimization(
         "adamw", learning_rate=arguments.learning_rate, weight_decay=arguments.weight_decay, warmup_epochs=1
     )
-    model = create_model(arguments.arch, MovingDigits.num_classes, dropout=arguments.dropout, optimization=optimization)
+    settings = {"dropout": arguments.dropout} | dict(map(parse_setting, arguments.set))
+    model = create_model(arguments.arch, MovingDigits.num_classes, optimization=optimization, **settings)
     model.labels = MovingDigits.labels
-    spec = replace(model.clip_spec, frames=arguments.frames, size=arguments.size, resize=arguments.size)
+    spec = replace(
+        model.clip_spec, frames=arguments.frames or model.clip_spec.frames, size=arguments.size, resize=arguments.size
+    )
     model.clip_spec = replace(spec, sampling="uniform", views=Views())
     digits = DigitSet(arguments.seed, mnist=arguments.mnist, backgrounds=arguments.backgrounds)
     data = MovingDigits(
@@ -156,8 +163,14 @@ def _save(model: "ActionRecognizer", arguments: argparse.Namespace, results: dic
     from videozoo.hub.checkout import code_identity
     from videozoo.hub.package import save_model
 
-    settings = {name: value for name, value in vars(arguments).items() if value is not None}
-    words = [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    given = {name: value if isinstance(value, list) else [value] for name, value in vars(arguments).items()}
+    words = [
+        word
+        for name, values in given.items()
+        for value in values
+        if value is not None
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
     measured = {
         "kind": "measured",
         "dataset": DATASET,
