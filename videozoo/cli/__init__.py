@@ -1,8 +1,8 @@
 """The command line: one command, `videozoo`, one file a verb.
 
 A verb's file starts with a docstring whose first line is its help text, and has ``add_arguments(parser)`` and
-``run(arguments) -> exit status``. Only the chosen verb's file is imported, and what is slow to import (torch) is
-imported inside ``run``.
+``run(arguments) -> exit status``; with ``PASSES_ON``, what the parser does not know is in ``arguments.passed_on``. Only
+the chosen verb's file is imported, and what is slow to import (torch) is imported inside ``run``.
 """
 
 import argparse
@@ -24,6 +24,7 @@ VERBS: dict[tuple[str, ...], str] = {
     ("bench", "method"): "bench_method",
     ("bench", "predict"): "bench_predict",
     ("bench", "representation"): "bench_representation",
+    ("bench", "train"): "bench_train",
     ("cache", "list"): "cache_list",
     ("cache", "prune"): "cache_prune",
     ("cache", "verify"): "cache_verify",
@@ -32,6 +33,7 @@ VERBS: dict[tuple[str, ...], str] = {
     ("data", "shard"): "data_shard",
     ("demo",): "demo",
     ("export",): "export",
+    ("fit",): "run_recipe",
     ("finetune",): "finetune",
     ("fuse",): "fuse",
     ("info",): "info",
@@ -40,6 +42,7 @@ VERBS: dict[tuple[str, ...], str] = {
     ("make-digits",): "make_digits",
     ("predict",): "predict",
     ("publish",): "publish",
+    ("recipes",): "recipes",
     ("reproduce",): "reproduce",
     ("show", "attention"): "show_attention",
     ("show", "busy"): "show_representation",
@@ -50,7 +53,9 @@ VERBS: dict[tuple[str, ...], str] = {
     ("show", "snippets"): "show_snippets",
     ("show", "squeeze"): "show_representation",
     ("show", "weights"): "show_weights",
+    ("test",): "run_recipe",
     ("train-digits",): "train_digits",
+    ("validate",): "run_recipe",
 }
 
 
@@ -63,7 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     module = import_module(f"videozoo.cli.{VERBS[verb]}")
     parser = argparse.ArgumentParser(prog=" ".join(("videozoo", *verb)), description=module.__doc__)
     module.add_arguments(parser)
-    arguments = parser.parse_args(words[len(verb) :])
+    if getattr(module, "PASSES_ON", False):
+        arguments, passed_on = parser.parse_known_args(words[len(verb) :])
+        arguments.passed_on = passed_on
+    else:
+        arguments = parser.parse_args(words[len(verb) :])
     warnings.showwarning = _show_warning
     try:
         return int(module.run(arguments))
