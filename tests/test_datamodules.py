@@ -294,16 +294,18 @@ def test_bench_data_counts_every_step(folder, capsys):
     from videozoo.cli import main
 
     (folder / "jump" / "0.mp4").write_bytes(b"broken")
-    command = ["bench", "data", str(folder), "--frames", "4", "--size", "32", "--workers", "0", "--rounds", "1"]
+    command = ["bench", "data", str(folder), "--frames", "4", "--size", "32", "--workers", "0"]
+    command += ["--rounds", "1", "--clips", "10"]
     assert main(command) == 0
     said = capsys.readouterr()
-    assert [line.split()[0] for line in said.out.splitlines()[2:7]] == [
+    assert "8 videos, 0.0 MB of annotations, first batch after" in said.out.splitlines()[0]
+    assert [line.split()[0] for line in said.out.splitlines()[3:8]] == [
         "open",
         "decode",
         "transform",
         "collate",
         "together",
     ]
-    assert "clips" in said.out.splitlines()[8]
+    assert [line.split("  ")[0].strip() for line in said.out.splitlines()[-2:]] == ["frames alone", "clips"]
     assert main([*command, "--dataset", "ucf11"]) == 2
-    assert main([*command, "--videos", "0"]) == 2
+    assert main([*command, "--clips", "0"]) == 2

@@ -325,8 +325,11 @@ def test_folders_of_pictures_are_not_packed(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_two_processes_count_every_video_once(written, tmp_path):
-    ranks = run_two_processes(written / "shards", tmp_path)
+    command = ["data", "shard", "video_folder", str(written / "videos"), str(tmp_path / "shards"), "--videos", "2"]
+    assert main(command) == 0
+    ranks = run_two_processes(tmp_path / "shards", tmp_path)
     trained = [{index for batch in rank["seen"]["train"] for index in batch} for rank in ranks]
+    assert [len(indices) for indices in trained] == [2, 2], "the least that both can have"
     assert not trained[0] & trained[1]
     for part in ("val", "test"):
         batches = [rank["seen"][part] for rank in ranks]

@@ -58,6 +58,12 @@ class Annotations:
         return len(self.ends)
 
     @property
+    def nbytes(self) -> int:
+        """Size of the columns in memory."""
+        columns = (self.text, self.ends, self.labels, self.spans)
+        return sum(column.nbytes for column in columns if column is not None)
+
+    @property
     def multilabel(self) -> bool:
         """Whether a video can have several labels."""
         return self.labels.dim() == 2
