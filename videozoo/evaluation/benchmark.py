@@ -51,10 +51,10 @@ def compare(
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(warmup + rounds):
         for name, candidate in candidates.items():
-            _finish()
+            finish()
             start = now()
             candidate()
-            _finish()
+            finish()
             seconds[name].append(now() - start)
     counted = {name: tuple(times[warmup:]) for name, times in seconds.items()}
     first = next(iter(counted.values()), ())
@@ -86,11 +86,11 @@ def peak_memory(function: Callable[[], object]) -> int:
     libraries take for themselves is not seen.
     """
     if torch.cuda.is_initialized():
-        _finish()
+        finish()
         torch.cuda.reset_peak_memory_stats()
         start = torch.cuda.memory_allocated()
         function()
-        _finish()
+        finish()
         return torch.cuda.max_memory_allocated() - start
     held = peak = 0
     for event in _allocations(function):
@@ -112,7 +112,7 @@ def _allocations(function: Callable[[], object]) -> list[dict[str, Any]]:
     return sorted(memory, key=lambda event: event["ts"])
 
 
-def _finish() -> None:
+def finish() -> None:
     """Wait for the GPU, where one is in use: its work is only queued."""
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
