@@ -54,6 +54,10 @@ class RecipeCLI(LightningCLI):
         except (ArgumentError, ValueError, MisconfigurationException) as error:  # the last two by the trainer
             raise SettingError(_one_line(str(error))) from error
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse what is given, and nothing else; the base class warns that the process has arguments, too."""
+        self.config = parser.parse_args(args)
+
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Trainer, model, changes of its clip, data; all but the data's clips, which are the model's."""
         parser.add_lightning_class_args(pl.Trainer, "trainer")

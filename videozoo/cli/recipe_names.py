@@ -77,13 +77,13 @@ def check_fields(recipe: Mapping[str, Any]) -> None:
     """
     for key in ("model", "data"):
         _refuse(key, recipe[key].get("init_args", {}), parameters(_class(recipe[key]["class_path"])))
-    if "root" in parameters(_class(recipe["data"]["class_path"])) and "root" not in recipe["data"].get("init_args", {}):
-        raise SettingError("data.root: where the videos are, --data.root DIR")
     optimization = recipe["model"].get("init_args", {}).get("optimization") or {}
     _refuse("model.optimization", optimization, [field.name for field in fields(Optimization)])
     _refuse("clip", recipe.get("clip", {}), [field.name for field in fields(ClipSpec)])
     _refuse("clip.views", recipe.get("clip", {}).get("views") or {}, [field.name for field in fields(Views)])
     _refuse("trainer", recipe.get("trainer", {}), parameters(pl.Trainer))
+    if "root" in parameters(_class(recipe["data"]["class_path"])) and "root" not in recipe["data"].get("init_args", {}):
+        raise SettingError("data.root: where the videos are, --data.root DIR")
 
 
 def parameters(kind: type) -> list[str]:

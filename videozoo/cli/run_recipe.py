@@ -86,9 +86,8 @@ def fields_of(words: Sequence[str]) -> dict[str, Any]:
         section, *names = word[2:].partition("=")[0].rstrip("+").split(".")
         names = [name for name in names if name != "init_args"]
         if section not in SECTIONS or not names:
-            raise SettingError(
-                f"{word}: unknown argument, allowed are --{'.X, --'.join(SECTIONS)}.X and those of --help"
-            )
+            sections = ", ".join(f"--{name}.FIELD" for name in SECTIONS)
+            raise SettingError(f"{word}: unknown argument, allowed are {sections} and those of --help")
         nested: dict[str, Any] = {}
         for name in reversed(names):
             nested = {name: nested}
