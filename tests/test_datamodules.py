@@ -105,6 +105,9 @@ def test_broken_videos(folder, on_error):
     if on_error == "raise":
         with pytest.raises(VideoError, match=r"0\.mp4"):
             data.dataset("train")[0, bad]
+        data.num_workers = 1
+        with pytest.raises(VideoError, match=r"^[^\n]*0\.mp4: not a video[^\n]*$"):
+            list(data.train_dataloader())
         return
     batch = next(iter(data.train_dataloader()))
     assert batch["failed"].tolist() == [bad]
@@ -255,6 +258,26 @@ def test_breakfast_by_person(tmp_path, videos):
     assert len(data.annotations("train")) == 1
 
 
+def test_breakfast_official_splits(shared, tmp_path):
+    """The rule gives the lists that were published, stereo cameras once."""
+    named = [
+        row.split(",")[0].rpartition("/")[2].removesuffix(".npy")
+        for part in ("train1", "val1", "test1")
+        for row in shared(f"data/splits/breakfast/{part}.csv").read_text().splitlines()[1:]
+    ]
+    for name in named:
+        person, camera, video = name.split("_", 2)
+        eyes = ("_ch0", "_ch1") if camera.startswith("stereo") else ("",)
+        for eye in eyes:
+            file = tmp_path / person / camera / f"{video}{eye}.avi"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+    for split in (1, 2, 3, 4):
+        data = Breakfast(tmp_path, split=split, clip_spec=SPEC)
+        sizes = tuple(len(data.annotations(part)) for part in ("train", "test"))
+        assert sizes == Breakfast.official_counts[split]
+
+
 def test_thumos14_several_labels(tmp_path, videos):
     lay(tmp_path, videos, ["validation/video_validation_0000001.mp4", "test/video_test_0000001.mp4"])
     (tmp_path / "classInd.txt").write_text("1 Archery\n2 Basketball\n3 Biking\n")
@@ -270,17 +293,24 @@ def test_thumos14_several_labels(tmp_path, videos):
 def test_check_reports_what_is_wrong(folder, capsys):
     from videozoo.cli import main
 
-    assert main(["data", "check", "video_folder", str(folder), "--read"]) == 0
+    assert main(["data", "check", "video_folder", str(folder)]) == 0
     (folder / "train" / "jump").mkdir(parents=True)
     for part in ("train", "test"):
         for name in ("jump", "run"):
             (folder / part / name).mkdir(parents=True, exist_ok=True)
-            shutil.copy(folder / name / "0.mp4", folder / part / name / "v.mp4")
+            number = {"train": 0, "test": 1 if name == "jump" else 2}[part]  # of different contents
+            shutil.copy(folder / name / f"{number}.mp4", folder / part / name / "v.mp4")
     for name in ("jump", "run"):
         shutil.rmtree(folder / name)
     capsys.readouterr()
     assert main(["data", "check", "video_folder", str(folder), "--read"]) == 0
     assert "2 classes; 0 videos are in both" in capsys.readouterr().out
+    shutil.copy(folder / "train" / "run" / "v.mp4", folder / "test" / "jump" / "copy.mp4")
+    assert main(["data", "check", "video_folder", str(folder), "--read"]) == 1
+    said = capsys.readouterr().out
+    assert "0 videos are in both training and test, 1 more are copies" in said
+    assert "run/v.mp4 in training is" in said
+    (folder / "test" / "jump" / "copy.mp4").unlink()
     (folder / "test" / "run" / "v.mp4").write_bytes(b"broken")
     assert main(["data", "check", "video_folder", str(folder), "--read"]) == 1
     assert "v.mp4: not a video" in capsys.readouterr().out

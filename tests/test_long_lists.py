@@ -104,7 +104,7 @@ def test_lists_with_blank_lines_and_odd_headers(tmp_path):
     assert kept.spans.tolist() == [[1, 2], [0, float("inf")]]
     (tmp_path / "train.csv").write_text("youtube_id,time_end,time_start,label\n\nx,12.0,2,b\n")
     kinetics = Kinetics(tmp_path, clip_spec=SPEC).annotations("train")
-    assert list(kinetics.paths()) == ["train/x_000002_000012.mp4"]
+    assert list(kinetics.paths()) == ["x_000002_000012.mp4"]
     (tmp_path / "train.csv").write_text("id,label\nx,b\n")
     with pytest.raises(AnnotationError, match=r"train\.csv, line 2: expected label,youtube_id"):
         Kinetics(tmp_path, clip_spec=SPEC).annotations("train")

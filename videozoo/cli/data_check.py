@@ -51,11 +51,13 @@ def _print(report: "Report") -> None:
         row = (part.listed, part.official or "-", part.missing, len(part.unreadable), part.unlabelled)
         table.add_row(part.name, *map(str, row), str(len(part.empty_classes)))
     table_console().print(table)
-    print(f"{report.classes} classes; {len(report.shared)} videos are in both training and test")
+    copies = f", {len(report.copies)} more are copies" if report.copies else ""
+    print(f"{report.classes} classes; {len(report.shared)} videos are in both training and test{copies}")
     problems = [problem for part in report.parts for problem in part.unreadable[:SHOWN]]
     problems += [
         f"{part.name}: no video of class {name}" for part in report.parts for name in part.empty_classes[:SHOWN]
     ]
     problems += [f"{name}: in training and test" for name in report.shared[:SHOWN]]
+    problems += [f"{first} in training is {second} in test" for first, second in report.copies[:SHOWN]]
     for problem in problems:
         print(problem)

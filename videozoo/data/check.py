@@ -1,5 +1,7 @@
 """What is right and wrong with a data set on disk, counted."""
 
+import hashlib
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,23 +27,30 @@ class PartReport:
 
 @dataclass
 class Report:
-    """All parts of a data set, and the videos that are in two parts."""
+    """All parts of a data set, the videos that are in both, and pairs of files in both with the same content."""
 
     classes: int
     parts: list[PartReport]
     shared: list[str]
+    copies: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong."""
-        return not self.shared and not any(
-            part.missing or part.unreadable or part.empty_classes or part.official not in (None, part.listed)
-            for part in self.parts
+        return (
+            not self.shared
+            and not self.copies
+            and not any(
+                part.missing or part.unreadable or part.empty_classes or part.official not in (None, part.listed)
+                for part in self.parts
+            )
         )
 
 
 def check_data(data: VideoDataModule, *, read: bool, progress: Callable[[Iterable[int]], Iterable[int]]) -> Report:
-    """Compare lists with the disk and with the official counts; with ``read``, also decode a frame of every video.
+    """Compare lists with the disk and with the official counts.
+
+    With ``read``, also decode a frame of every video, and compare the contents of files of one size across parts.
 
     ``progress`` wraps the loop over the videos of a part.
     """
@@ -68,9 +77,10 @@ def check_data(data: VideoDataModule, *, read: bool, progress: Callable[[Iterabl
                 problem for index in progress(present) if (problem := _problem(annotations.path(index)))
             ]
         reports.append(report)
-    names = [{annotations.relative(i) for i in range(len(annotations))} for annotations in listed.values()]
-    same_files = listed["train"].root == listed["test"].root
-    return Report(len(listed["train"].classes), reports, sorted(names[0] & names[1]) if same_files else [])
+    train, test = listed.values()
+    same_root = train.root == test.root
+    shared = sorted(set(train.paths()) & set(test.paths())) if same_root else []
+    return Report(len(train.classes), reports, shared, _copies(train, test) if read else [])
 
 
 def _official(data: VideoDataModule) -> tuple[int | None, int | None]:
@@ -79,6 +89,35 @@ def _official(data: VideoDataModule) -> tuple[int | None, int | None]:
     if isinstance(counts, dict):
         counts = counts.get(getattr(data, "split", getattr(data, "version", None)))
     return (counts[0], counts[1]) if counts else (None, None)
+
+
+def _copies(train: Annotations, test: Annotations) -> list[tuple[str, str]]:
+    """Files of the training part and of the test part with the same bytes under different names."""
+    sizes = [_sizes(train), _sizes(test)]
+    pairs = []
+    for size in sorted(sizes[0].keys() & sizes[1].keys()):
+        contents = {_digest(path): path for path in sizes[0][size]}
+        found = ((contents.get(_digest(path)), path) for path in sizes[1][size])
+        pairs += [(str(first), str(second)) for first, second in found if first and first != second]
+    return pairs
+
+
+def _sizes(listed: Annotations) -> dict[int, list[Path]]:
+    """The files of a list by their size in bytes."""
+    sizes: dict[int, list[Path]] = {}
+    for name in listed.paths():
+        path = listed.root / name
+        if path.is_file():
+            sizes.setdefault(os.path.getsize(path), []).append(path)
+    return sizes
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _problem(path: Path) -> str | None:

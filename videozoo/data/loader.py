@@ -1,6 +1,8 @@
 """A loader that can stop within an epoch and go on from the next batch."""
 
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
@@ -9,6 +11,7 @@ from torch.utils.data import DataLoader
 from videozoo.data.dataset import collate
 from videozoo.data.epoch_place import EpochPlace
 from videozoo.data.sampler import EpochSampler
+from videozoo.errors import VideoError
 
 
 class ResumableLoader(DataLoader[dict[str, Tensor]]):
@@ -26,7 +29,12 @@ class ResumableLoader(DataLoader[dict[str, Tensor]]):
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:  # type: ignore[override]
         self.sampler.start = self.place.begin(self.sampler.epoch, len(self)) * (self.batch_size or 1)
-        for batch in super().__iter__():
+        batches = super().__iter__()
+        while True:
+            with one_line_errors():
+                batch = next(batches, None)
+            if batch is None:
+                break
             self.place.given += 1
             yield batch
         self.place.given = 0
@@ -39,6 +47,16 @@ class ResumableLoader(DataLoader[dict[str, Tensor]]):
         """Go on from there."""
         self.sampler.set_epoch(state["epoch"])
         self.place.go_on(state)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """What a worker says of a video, without the trace of where in the worker it was said."""
+    try:
+        yield
+    except VideoError as error:
+        last = str(error).strip().splitlines()[-1]
+        raise VideoError(re.sub(r"^[\w.]+Error: ", "", last)) from error
 
 
 def plain_loader(loader: ResumableLoader) -> DataLoader[dict[str, Tensor]]:

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from videozoo.data.dataset import READABLE, collate
 from videozoo.data.epoch_place import EpochPlace
+from videozoo.data.loader import one_line_errors
 from videozoo.data.shard_dataset import Sample, ShardDataset
 from videozoo.errors import SettingError
 
@@ -57,8 +58,10 @@ class ShardLoader:
             iter(DataLoader(self.dataset, batch_size=None, num_workers=self.num_workers)), self.dataset.start, None
         )
         for _ in range(begun, self._batches):
+            with one_line_errors():
+                batch = self._batch(list(islice(samples, self.batch_size)))
             self.place.given += 1
-            yield self._batch(list(islice(samples, self.batch_size)))
+            yield batch
         self.place.given = 0
 
     def _batch(self, samples: list[Sample]) -> Batch:

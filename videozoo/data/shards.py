@@ -49,7 +49,7 @@ class StoredVideo:
 class ShardError(VideoError):
     """A shard, or a video in it, that cannot be read."""
 
-    def __init__(self, message: str, shard: str) -> None:
+    def __init__(self, message: str, shard: str = "") -> None:
         super().__init__(message)
         self.shard = shard
 

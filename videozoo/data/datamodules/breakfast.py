@@ -11,6 +11,7 @@ from videozoo.errors import AnnotationError, SettingError
 CLASSES = ("cereals", "coffee", "friedegg", "juice", "milk", "pancake", "salat", "sandwich", "scrambledegg", "tea")
 # Persons of the test part of each official split; all others train.
 TEST_PERSONS = {1: range(3, 16), 2: range(16, 29), 3: range(29, 42), 4: range(42, 55)}
+OFFICIAL_COUNTS = {1: (1460, 252), 2: (1261, 451), 3: (1279, 433), 4: (1136, 576)}  # training, test
 SECOND_EYE = "_ch1"  # of the stereo pair, which shows the same as the first
 
 
@@ -20,6 +21,8 @@ class Breakfast(VideoDataModule):
     The class is the file's name, the part its person: ``split`` 1 to 4 as published. Of a stereo pair the first eye
     is taken. Validation is the test part.
     """
+
+    official_counts = OFFICIAL_COUNTS
 
     def __init__(self, root: str | Path, *, split: Literal[1, 2, 3, 4] = 1, **settings: Any) -> None:
         super().__init__(root, **settings)

@@ -66,7 +66,7 @@ class Kinetics(VideoDataModule):
                 continue
             paths, labels = read.setdefault(file, ([], array("q")))
             for label, video, stem in self._rows(file, name):
-                paths.append(found.get(stem) or found.get(video) or f"{name}/{stem}.mp4")
+                paths.append(found.get(stem) or found.get(video) or f"{stem}.mp4")
                 labels.append(names.setdefault(label, len(names)))
         classes = tuple(sorted(names.keys() - {""}))
         if len(classes) > NUM_CLASSES[self.variant]:
