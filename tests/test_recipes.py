@@ -278,6 +278,20 @@ def test_weights_to_start_from(data_sets, tmp_path, capsys, monkeypatch):
     assert "has no place in TSM" in capsys.readouterr().err
 
 
+def test_scores_of_two_streams_are_fused(data_sets, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for stream in ("rgb", "flow"):
+        (tmp_path / stream).mkdir()
+        words = tiny(f"motion/{stream}_ucf101", data_sets, tmp_path / stream)
+        assert main(["test", *words, "--scores", f"{stream}.csv"]) == 0, capsys.readouterr().err
+    assert main(["fuse", "rgb.csv", "flow.csv", "--weights", "1", "1.5", "--output", "fused.csv"]) == 0
+    rows = (tmp_path / "fused.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows[1:]] == [
+        "ApplyEyeMakeup/v_ApplyEyeMakeup_g02_c01",
+        "ApplyLipstick/v_ApplyLipstick_g01_c01",
+    ]
+
+
 def test_list_of_recipes(capsys):
     assert main(["recipes", "pbnet/*", "--format", "json"]) == 0
     rows = {row["recipe"]: row for row in json.loads(capsys.readouterr().out)}

@@ -22,7 +22,8 @@ PASSES_ON = True  # what the parser does not know are fields of the recipe
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `videozoo fit`, `validate` and `test`."""
-    parser.set_defaults(stage=parser.prog.split()[-1])
+    stage = parser.prog.split()[-1]
+    parser.set_defaults(stage=stage, scores=None)
     parser.add_argument("-c", "--config", action="append", metavar="RECIPE", help="several are merged, the last wins")
     parser.add_argument("--model", metavar="ARCH", help="another architecture, with the recipe's hyperparameters")
     parser.add_argument("--data", metavar="NAME", help="another data set: ucf101, kinetics, video_folder, ...")
@@ -30,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start", metavar="NAME|DIR|CKPT", help="weights to start from; none: those of a fresh network"
     )
     parser.add_argument("--ckpt-path", "--ckpt_path", metavar="CKPT", help="a run: to be resumed, or to be judged")
+    if stage == "test":
+        parser.add_argument("--scores", metavar="CSV", help="write the scores of all test videos, for `videozoo fuse`")
     parser.add_argument("--seed", type=int, help="of weights, order and augmentation")
     parser.add_argument("--print-config", action="store_true", help="print what the recipe comes to, and stop")
 
@@ -44,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from videozoo.cli.recipe_cli import RecipeCLI, start_from
     from videozoo.cli.recipe_names import check_fields, with_classes, with_weights
+    from videozoo.cli.recipe_scores import write_test_scores
 
     recipe = with_weights(with_classes(recipe), given, arguments)
     check_fields(merge(recipe, given))
@@ -52,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
         start_from(lightning.model, recipe["start"])
     run_stage = getattr(lightning.trainer, arguments.stage)
     run_stage(lightning.model, datamodule=lightning.datamodule, ckpt_path=arguments.ckpt_path)
+    if arguments.scores:
+        write_test_scores(lightning.trainer, lightning.model, lightning.datamodule, arguments.scores)
     return 130 if lightning.trainer.interrupted else 0
 
 
