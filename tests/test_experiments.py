@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from videozoo import load_model
 from videozoo.cli import main
 from videozoo.errors import SettingError, UnknownNameError
 from videozoo.experiments.experiment import Experiment, list_experiments, read_experiment
@@ -66,6 +68,15 @@ def test_a_stopped_experiment_goes_on_where_it_was(small: Path, capsys: pytest.C
     assert (out / "small.md").read_text(encoding="utf-8").splitlines()[-4:] == table[-5:-1]
 
 
+def test_variants_begin_with_the_same_backbone(small: Path) -> None:
+    """A checkpoint of the package, whatever stands in front of the backbone."""
+    small.write_text(SMALL + "start: tsm_resnet10_tiny.moving_digits\n", encoding="utf-8")
+    start = read_experiment(str(small)).start_weights
+    given = load_model("tsm_resnet10_tiny.moving_digits").network.backbone.stem.state_dict()
+    stem = create_model("datp_tsm_resnet10_tiny", 4, pretrained=start).network.backbone.stem.state_dict()
+    torch.testing.assert_close(stem, given)
+
+
 def test_clips_of_other_specs_show_the_same_videos(small: Path) -> None:
     """Videos are made once for all variants of one size; evaluation takes as many frames as the views say."""
     experiment = read_experiment(str(small))
@@ -113,6 +124,9 @@ def test_wrong_experiments_get_one_line(small: Path, capsys: pytest.CaptureFixtu
         read_experiment("attention_digit")
     small.write_text(SMALL.replace("\nepochs: 1", "\nepoch: 1"), encoding="utf-8")
     with pytest.raises(SettingError, match=r"small\.yaml, epochs"):
+        read_experiment(str(small))
+    small.write_text(SMALL + "start: tsm_resnet10_tiny\n", encoding="utf-8")
+    with pytest.raises(SettingError, match=r"start: .* comes? with the package: tsm_resnet10_tiny\.moving_digits"):
         read_experiment(str(small))
     for words, said in (
         (["representations_arid", "--only", "flow"], "no variant 'flow': there are RGB"),

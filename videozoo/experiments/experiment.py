@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from videozoo.errors import SettingError, UnknownNameError
 
-FOLDER = Path(str(files("videozoo"))) / "recipes" / "experiments"
+PACKAGE = Path(str(files("videozoo")))
+FOLDER = PACKAGE / "recipes" / "experiments"
+EMBEDDED = PACKAGE / "hub" / "embedded"
 
 
 class Strict(BaseModel):
@@ -52,8 +54,9 @@ class Variant(Strict):
 class Experiment(Strict):
     """Everything a run needs: the same data, budget and seeds for every variant.
 
-    ``clip`` changes fields of every variant's ClipSpec (frames, size, resize ...); ``reported`` quotes the paper's
-    figures for the same rows, in percent, with ``source``.
+    ``clip`` changes fields of every variant's ClipSpec (frames, size, resize ...). ``start`` names the checkpoint that
+    comes with the package and whose backbone all variants begin with, as the papers begin with ImageNet's; without it
+    they begin at random. ``reported`` quotes the paper's figures for the same rows, in percent, with ``source``.
     """
 
     title: str
@@ -62,10 +65,28 @@ class Experiment(Strict):
     batch_size: int = 16
     optimization: dict[str, Any] = {}
     clip: dict[str, Any] = {}
+    start: str | None = None
     seeds: tuple[int, ...] = (1, 2, 3)
     variants: dict[str, Variant]
     reported: dict[str, float | str] = {}
     source: str = ""
+
+    @field_validator("start")
+    @classmethod
+    def _comes_with_the_package(cls, start: str | None) -> str | None:
+        if start is not None and not cls._weights(start).is_file():
+            known = ", ".join(sorted(path.stem for path in EMBEDDED.glob("*.safetensors")))
+            raise ValueError(f"{start!r} is none of the checkpoints that come with the package: {known}")
+        return start
+
+    @staticmethod
+    def _weights(start: str) -> Path:
+        return EMBEDDED / f"{start}.safetensors"
+
+    @property
+    def start_weights(self) -> str | None:
+        """The file of ``start``."""
+        return str(self._weights(self.start)) if self.start else None
 
 
 def list_experiments() -> list[str]:
