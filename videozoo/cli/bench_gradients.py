@@ -1,12 +1,12 @@
-"""How far a cluster's one gradient is from its frames' gradients, grouping by grouping, on moving digits.
+"""How far one gradient per cluster is from its frames' gradients, grouping by grouping, on moving digits.
 
-Full-video paper, figure 6: the gradients of the loss by the maps that leave a late stage, and per cluster the Euclidean
-distance between its own and its frames' summed ones: once with the loss of the whole clip, once with a loss of every
-frame and cluster alone, as in equations 3 and 5. Figure 6 has cumulative below slope below uniform; what one finds
-depends on the network.
+Full-video paper, figure 6: gradients of the loss by the weights of a stage (by default the third), of every frame and
+every cluster alone as in equations 3 and 5. Per cluster, the Euclidean distance between its one gradient, counted once
+a frame, and the sum of its frames' gradients; and the same for the whole video.
 """
 
 import argparse
+import operator
 from typing import TYPE_CHECKING, Any
 
 from videozoo.errors import SettingError
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `videozoo bench gradients`."""
     parser.add_argument("--model", default=DEFAULT_MODEL, help="checkpoint, or an architecture (random weights)")
     parser.add_argument("--clusters", type=int, default=16)
+    parser.add_argument("--stage", type=int, default=3, help="whose weights, counted from 1")
     parser.add_argument("--videos", type=int, default=24, help="moving-digits videos of the test part")
     parser.add_argument("--mnist", help="folder of MNIST's idx files (without: drawn digits)")
     parser.add_argument("--backgrounds", help="folder of background videos (without: drawn textures)")
@@ -49,18 +50,15 @@ def run(arguments: argparse.Namespace) -> int:
     spec = replace(model.clip_spec, frames=FRAMES, sampling="all", frames_per_segment=1)
     digits = DigitSet(0, "test", frames=FRAMES, mnist=arguments.mnist, backgrounds=arguments.backgrounds)
     clips = DigitClips(digits, arguments.videos, spec, training=False)
-    found: dict[Grouping, list[tuple[float, float]]] = {grouping: [] for grouping in GROUPINGS}
-    for place in range(arguments.videos):
-        sample = clips[place]
-        for grouping in GROUPINGS:
-            found[grouping].append(gradient_distances(model, sample, arguments.clusters, grouping))
-    table = Table("grouping", "whole clip", "below uniform, %", "frames alone", "below uniform, %", box=None)
-    for grouping, pairs in found.items():
+    videos = [
+        gradient_distances(model, clips[place], arguments.clusters, arguments.stage) for place in range(len(clips))
+    ]
+    table = Table("grouping", "a cluster", "below uniform, %", "the video", "below uniform, %", box=None)
+    for grouping in GROUPINGS:
         cells: list[str] = [grouping]
         for kind in (0, 1):
-            cells.append(f"{mean(pair[kind] for pair in pairs):.3g}")
-            below = mean(own[kind] < even[kind] for own, even in zip(pairs, found["uniform"], strict=True))
-            cells.append(f"{100 * below:.0f}")
+            own, even = ([video[name][kind] for video in videos] for name in (grouping, "uniform"))
+            cells += [f"{mean(own):.3g}", f"{100 * mean(map(operator.lt, own, even)):.0f}"]
         table.add_row(*cells)
     print(f"{arguments.model}, {arguments.videos} videos of {FRAMES} frames, {arguments.clusters} clusters")
     Console(soft_wrap=True).print(table)
@@ -68,43 +66,45 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def gradient_distances(
-    model: "ActionRecognizer", sample: "dict[str, Tensor]", clusters: int, grouping: "Grouping"
-) -> tuple[float, float]:
-    """The mean distance over a video's clusters: losses of the whole clip, losses of frames and clusters alone."""
+    model: "ActionRecognizer", sample: "dict[str, Tensor]", clusters: int, stage: int
+) -> "dict[Grouping, tuple[float, float]]":
+    """By grouping, the mean distance over a video's clusters, and that of the sums over the video.
+
+    Raises:
+        SettingError: when the backbone has no such stage after the one that is clustered.
+    """
     import torch
 
     from videozoo.temporal.clustering import TemporalClustering
 
     backbone: Any = model.network.backbone
+    if not 2 <= stage <= len(backbone.stages):
+        raise SettingError(f"--stage {stage}: must be from 2 to {len(backbone.stages)}")
     with torch.no_grad():
         frames = backbone.stages[0](backbone.stem(sample["clip"].unsqueeze(0)))
-    clustering = TemporalClustering(clusters, grouping)
-    ids = clustering.assign(frames)[0]
-    merged = clustering(frames)
-    sizes = torch.bincount(ids, minlength=clusters)
-    distances = []
-    for alone in (False, True):
-        every, single = (_late_gradients(model, maps, sample["label"], alone=alone) for maps in (frames, merged))
-        if alone:  # one frame's worth each
-            single = single * sizes.view(-1, 1, 1, 1)
-        summed = torch.zeros_like(single).index_add(0, ids, every)
-        distances.append((single - summed)[sizes > 0].flatten(1).norm(dim=1).mean().item())
-    return distances[0], distances[1]
+    of_frames = _weight_gradients(model, frames[0], sample["label"], stage)
+    distances = {}
+    for grouping in GROUPINGS:
+        clustering = TemporalClustering(clusters, grouping)
+        ids = clustering.assign(frames)[0]
+        sizes = torch.bincount(ids, minlength=clusters)
+        of_clusters = sizes.unsqueeze(1) * _weight_gradients(model, clustering(frames)[0], sample["label"], stage)
+        error = of_clusters.index_add(0, ids, -of_frames)
+        distances[grouping] = error[sizes > 0].norm(dim=1).mean().item(), error.sum(dim=0).norm().item()
+    return distances
 
 
-def _late_gradients(model: "ActionRecognizer", features: "Tensor", label: "Tensor", *, alone: bool) -> "Tensor":
-    """Gradient of the loss by every map after the stage before the last. Shape: (1, T, ...) -> (T, ...)."""
+def _weight_gradients(model: "ActionRecognizer", maps: "Tensor", label: "Tensor", stage: int) -> "Tensor":
+    """Gradients of the losses of single maps by all weights of a stage. Shape: (T, C, H, W) -> (T, weights)."""
     import torch
 
     backbone: Any = model.network.backbone
-    *before, last = backbone.stages[1:]
-    if alone:
-        features = features.transpose(0, 1)  # clips of one frame
-    with torch.no_grad():
-        for stage in before:
-            features = stage(features)
-    features.requires_grad_()
-    scores = backbone.forward_head(last(features)).mean(dim=1)
-    loss = len(scores) * model.loss(scores, label.expand(len(scores)))  # the sum of all losses
-    (gradients,) = torch.autograd.grad(loss, features)
-    return gradients.flatten(0, 1)
+    weights = list(backbone.stages[stage - 1].parameters())
+    gradients = []
+    for single in maps:
+        features = single[None, None]
+        for later in backbone.stages[1:]:
+            features = later(features)
+        loss = model.loss(backbone.forward_head(features).mean(dim=1), label.unsqueeze(0))
+        gradients.append(torch.cat([part.flatten() for part in torch.autograd.grad(loss, weights)]))
+    return torch.stack(gradients)
