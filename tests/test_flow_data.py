@@ -253,13 +253,15 @@ def test_one_worker_and_two_write_the_same(library, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on(tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_run_goes_on(tmp_path, workers):
     root = tmp_path / "videos"
     root.mkdir()
     for i in range(5):
         write_video(root / f"v{i}.mp4", moving_square(6, 48, 64))
     program = "import sys; from videozoo.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", program, "flow", "extract", str(root), "--solver", "tvnet"]
+    command = [sys.executable, "-c", program, "flow", "extract", str(root)]
+    command += ["--solver", "tvnet", "--workers", str(workers)]
     process = subprocess.Popen([*command, str(tmp_path / "killed")])
     while not (tmp_path / "killed" / "v1").exists():
         assert process.poll() is None

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Literal
 
 import torch
@@ -111,20 +112,28 @@ def extract(
             yield task, _extract_one(task, settings, device)
         return
     # Forked children would inherit the threads' locks of torch and OpenCV, and no GPU.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
         futures = {pool.submit(_extract_one, task, settings, device): task for task in tasks}
         for future in as_completed(futures):
             yield futures[future], future.result()
 
 
-def _one_thread() -> None:
-    """Each worker has a core of its own."""
+def _start_worker() -> None:
+    """Each worker has a core of its own, and ends with its parent: a run that goes on writes under the same names."""
+    Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     try:
         import cv2
     except ImportError:
         return
     cv2.setNumThreads(1)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _extract_one(task: Task, settings: FlowSettings, device: str) -> str | None:
