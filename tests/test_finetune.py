@@ -14,6 +14,7 @@ from conftest import write_video
 from videozoo import load_model, publish_model
 from videozoo.cli import main
 from videozoo.clip_spec import ClipSpec
+from videozoo.data.moving_digits_files import write_digit_videos
 from videozoo.errors import SettingError, VideozooError
 from videozoo.finetuning.curves import Curves, clock
 from videozoo.finetuning.outcome import Outcome
@@ -161,7 +162,7 @@ def test_other_wrong_input(videos, tmp_path, capsys):
         (("--resume",), "holds no training to go on with"),
         (("--preset", "best"), "must be one of papers, head, scratch"),
         (("--epochs", "0"), "--epochs 0"),
-        (("--data", "ucf102"), "unknown data set 'ucf102'"),
+        (("--dataset", "ucf102"), "unknown data set 'ucf102'"),
         (("--set", "gamma=3"), "gamma"),
         (("--clip", "frames"), "expected KEY=VALUE"),
         (("--clip", "fram=4"), "fram"),
@@ -245,6 +246,31 @@ def test_small_parts():
     settings.check_same(json.loads(json.dumps(settings.to_dict())))
     with pytest.raises(SettingError, match="epochs was 3"):
         settings.check_same({**settings.to_dict(), "epochs": 3})
+
+
+@pytest.mark.slow
+def test_what_a_checkpoint_knows_is_of_use(tmp_path):
+    """Few videos like those that it has seen, under another seed: the same budget without it comes to less."""
+    write_digit_videos(tmp_path / "digits", 32, seed=77)
+    budget = (
+        "--model",
+        MODEL,
+        "--epochs",
+        "6",
+        "--batch-size",
+        "4",
+        "--device",
+        "cpu",
+        "--holdout",
+        "0.5",
+        "--no-flip",
+    )
+    top1 = {}
+    for name, options in (("tuned", ()), ("scratch", ("--from-scratch",))):
+        assert main(["finetune", str(tmp_path / "digits"), "--out", str(tmp_path / name), *budget, *options]) == 0
+        top1[name] = load_model(tmp_path / name).checkpoint.results[0].top1
+    assert top1["tuned"] >= 80
+    assert top1["scratch"] <= 60
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videozoo.cli.data_sets import NAMES
 from videozoo.errors import SettingError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted training in DIR")
     _add_training(parser)
     data = parser.add_argument_group("videos")
-    data.add_argument("--data", default="video_folder", help="kind of FOLDER, as in `videozoo data check`")
+    data.add_argument("--dataset", default="video_folder", help=f"what FOLDER is: {NAMES}")
     data.add_argument("--set", nargs="+", default=(), metavar="KEY=VALUE", help="settings of that kind, gamma=3")
     data.add_argument("--clip", nargs="+", default=(), metavar="KEY=VALUE", help="other clips: frames=8 size=96 ...")
     data.add_argument("--holdout", type=float, default=0.2, help="share kept for validation where there is no val part")
@@ -103,8 +104,8 @@ def _settings(arguments: argparse.Namespace) -> Any:
     return FineTuning(
         folder=arguments.folder,
         model=arguments.model,
-        data=arguments.data,
-        data_settings=dict(_pair("--set", text) for text in arguments.set),
+        dataset=arguments.dataset,
+        dataset_settings=dict(_pair("--set", text) for text in arguments.set),
         clip=dict(_pair("--clip", text) for text in arguments.clip),
         from_scratch=arguments.from_scratch,
         preset=arguments.preset or ("scratch" if arguments.from_scratch else "papers"),

@@ -22,17 +22,17 @@ PRESETS: dict[str, Optimization] = {
 class FineTuning:
     """A checkpoint's name, a folder, and how the one learns from the other.
 
-    ``data`` is one of DATA_MODULES with its ``data_settings``; ``clip`` changes fields of the checkpoint's ClipSpec.
-    ``from_scratch`` keeps the architecture and draws all weights. ``learning_rate`` replaces the preset's own for this
-    batch size. ``patience`` counts epochs without a better mean class accuracy; ``ema`` is the decay of averaged
-    weights, None for none. ``balance`` draws rare classes as often as common ones; auto does where the largest class
-    has at least twice the clips of the smallest.
+    ``dataset`` is one of DATA_MODULES with its ``dataset_settings``; ``clip`` changes fields of the checkpoint's
+    ClipSpec. ``from_scratch`` keeps the architecture and draws all weights. ``learning_rate`` replaces the preset's own
+    for this batch size. ``patience`` counts epochs without a better mean class accuracy; ``ema`` is the decay of
+    averaged weights, None for none. ``balance`` draws rare classes as often as common ones; auto does where the largest
+    class has at least twice the clips of the smallest.
     """
 
     folder: str
     model: str
-    data: str = "video_folder"
-    data_settings: dict[str, Any] = field(default_factory=dict)
+    dataset: str = "video_folder"
+    dataset_settings: dict[str, Any] = field(default_factory=dict)
     clip: dict[str, Any] = field(default_factory=dict)
     from_scratch: bool = False
     preset: str = "papers"

@@ -29,16 +29,16 @@ def open_videos(settings: FineTuning, spec: ClipSpec, **options: Any) -> VideoDa
         SettingError: when the kind does not take a setting.
         AnnotationError: for one class, an empty one, more classes than clips, no clips to validate with.
     """
-    if settings.data not in DATA_MODULES:
-        raise UnknownNameError("data set", settings.data, DATA_MODULES)
-    kind = DATA_MODULES[settings.data]
+    if settings.dataset not in DATA_MODULES:
+        raise UnknownNameError("data set", settings.dataset, DATA_MODULES)
+    kind = DATA_MODULES[settings.dataset]
     own: dict[str, Any] = {"holdout": settings.holdout} if kind is VideoFolder else {}
     own |= {"batch_size": settings.batch_size, "seed": settings.seed, "flip": settings.flip}
     own |= {"test_views": Views(average=spec.views.average)}
     try:
-        data = kind(settings.folder, clip_spec=spec, **own | options | settings.data_settings)
+        data = kind(settings.folder, clip_spec=spec, **own | options | settings.dataset_settings)
     except TypeError as error:
-        raise SettingError(f"{settings.data}: {error}") from error
+        raise SettingError(f"{settings.dataset}: {error}") from error
     check_classes(data, settings.folder)
     data.balance = settings.balance == "yes" or (settings.balance == "auto" and is_unbalanced(data))
     return data
