@@ -6,9 +6,11 @@ import warnings
 
 import pytest
 import torch
+from tiny_data import lay
 
 from videozoo.clip_spec import ClipSpec
 from videozoo.data.annotations import Annotations
+from videozoo.data.check import check_data
 from videozoo.data.datamodules import (
     ARID,
     HMDB51,
@@ -24,13 +26,6 @@ from videozoo.data.sampler import NOTHING, EpochSampler, balancing_weights
 from videozoo.errors import AnnotationError, VideoError
 
 SPEC = ClipSpec(frames=4, size=32, resize=36)
-
-
-def lay(folder, videos, names):
-    """Copies of the small videos under these names."""
-    for place, name in enumerate(names):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(videos[place % len(videos)], folder / name)
 
 
 @pytest.fixture
@@ -288,6 +283,8 @@ def test_thumos14_several_labels(tmp_path, videos):
     assert data.annotations("train").labels.tolist() == [1, 2], "a second label enters the video again"
     assert data.annotations("test").labels.tolist() == [[0, 1, 1]]
     assert data.dataset("test")[0]["label"].tolist() == [0, 1, 1]
+    (train, _) = check_data(data, read=True, progress=iter).parts
+    assert (train.listed, train.official, train.missing) == (1, 1010, 0), "videos are counted, not labels"
 
 
 def test_check_reports_what_is_wrong(folder, capsys):

@@ -51,19 +51,21 @@ def check_data(data: VideoDataModule, *, read: bool, progress: Callable[[Iterabl
     """Compare lists with the disk and with the official counts.
 
     With ``read``, also decode a frame of every video, and compare the contents of files of one size across parts.
-
-    ``progress`` wraps the loop over the videos of a part.
+    A file that is listed several times, for several labels or spans, is one video. ``progress`` wraps the loop over the
+    videos of a part.
     """
     listed: dict[Part, Annotations] = {part: data.annotations(part) for part in ("train", "test")}
     official = dict(zip(listed, _official(data), strict=True))
     reports = []
     for part, annotations in listed.items():
+        videos = {name: index for index, name in enumerate(annotations.paths())}
         gone = set(annotations.missing())
+        present = [index for index in videos.values() if index not in gone]
         report = PartReport(
             part,
-            listed=len(annotations),
+            listed=len(videos),
             official=official[part],
-            missing=len(gone),
+            missing=len(videos) - len(present),
             unlabelled=int((annotations.labels == UNLABELLED).sum()) if not annotations.multilabel else 0,
             empty_classes=[
                 name
@@ -72,7 +74,6 @@ def check_data(data: VideoDataModule, *, read: bool, progress: Callable[[Iterabl
             ],
         )
         if read:
-            present = [index for index in range(len(annotations)) if index not in gone]
             report.unreadable = [
                 problem for index in progress(present) if (problem := _problem(annotations.path(index)))
             ]
