@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from videozoo.cli import main
 from videozoo.clip_spec import ClipSpec
 from videozoo.data.moving_digits_files import write_digit_videos
 from videozoo.errors import SettingError, VideozooError
+from videozoo.finetuning.comparison import beside_guessing, beside_rival, interval
 from videozoo.finetuning.curves import Curves, clock
 from videozoo.finetuning.outcome import Outcome
 from videozoo.finetuning.settings import FineTuning
@@ -162,6 +164,7 @@ def test_other_wrong_input(videos, tmp_path, capsys):
         (("--resume",), "holds no training to go on with"),
         (("--preset", "best"), "must be one of papers, head, scratch"),
         (("--epochs", "0"), "--epochs 0"),
+        (("--compare", str(tmp_path / "full")), "no folder that videozoo finetune has written"),
         (("--dataset", "ucf102"), "unknown data set 'ucf102'"),
         (("--set", "gamma=3"), "gamma"),
         (("--clip", "frames"), "expected KEY=VALUE"),
@@ -230,6 +233,27 @@ def test_outcome():
     assert drawing.count("<title>") == 5
 
 
+def test_what_a_figure_is_worth():
+    low, high = interval(0.5, 100)
+    assert (low, high) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+    assert interval(1.0, 10)[1] == 1.0
+    labels = torch.arange(100) % 4
+    right = Outcome("val", ("a", "b", "c", "d"), torch.eye(4)[labels], labels, labels)
+    assert beside_guessing(right).startswith("better than always the commonest class, 25.0 %")
+    wrong = Outcome("val", ("a", "b", "c", "d"), torch.eye(4)[(labels + 1) % 4], labels, labels)
+    assert beside_guessing(wrong).startswith("not surely better")
+
+    def row(top1, **changes):
+        result = {"dataset": "d", "split": "test", "n": 100, "top1": top1, **changes}
+        return SimpleNamespace(results=[SimpleNamespace(**result)], name="x.y", origin=SimpleNamespace(base_model=None))
+
+    assert beside_rival(row(80.0), row(40.0)) == "better than started from random weights, 40.0 %"
+    assert beside_rival(row(45.0), row(44.0)).endswith("a difference that 100 clips do not tell from chance")
+    assert beside_rival(row(20.0), row(44.0)).startswith("not better than")
+    with pytest.raises(SettingError, match="measured on other clips"):
+        beside_rival(row(80.0), row(40.0, n=99))
+
+
 def test_charts_of_one_epoch_and_of_gaps():
     assert line_chart(Chart("Loss", {"a": [1.0]})).count("<circle") == 1
     gap = line_chart(Chart("Loss & more", {"a": [1.0, float("nan"), 3.0], "b": []}))
@@ -249,7 +273,7 @@ def test_small_parts():
 
 
 @pytest.mark.slow
-def test_what_a_checkpoint_knows_is_of_use(tmp_path):
+def test_what_a_checkpoint_knows_is_of_use(tmp_path, capsys):
     """Few videos like those that it has seen, under another seed: the same budget without it comes to less."""
     write_digit_videos(tmp_path / "digits", 32, seed=77)
     budget = (
@@ -266,11 +290,14 @@ def test_what_a_checkpoint_knows_is_of_use(tmp_path):
         "--no-flip",
     )
     top1 = {}
-    for name, options in (("tuned", ()), ("scratch", ("--from-scratch",))):
+    for name, options in (("tuned", ()), ("scratch", ("--from-scratch", "--compare", str(tmp_path / "tuned")))):
         assert main(["finetune", str(tmp_path / "digits"), "--out", str(tmp_path / name), *budget, *options]) == 0
         top1[name] = load_model(tmp_path / name).checkpoint.results[0].top1
     assert top1["tuned"] >= 80
     assert top1["scratch"] <= 60
+    said = capsys.readouterr().out
+    assert "not better than started from tsm_resnet10_tiny.moving_digits" in said
+    assert "better than always the commonest class, 25.0 %" in said
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from videozoo.finetuning.run import Result
 
 # Of the command that is written into the checkpoint: what makes it another training.
-KEPT_OUT = ("folder", "model", "out", "resume", "device", "workers", "memory", "author")
+KEPT_OUT = ("folder", "model", "out", "resume", "compare", "device", "workers", "memory", "author")
 PAIRS = 5  # confused classes that are printed
 
 
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", help="FOLDER/CLASS/video, or FOLDER/train/CLASS/video beside val/ and test/")
     parser.add_argument("--model", required=True, help="a checkpoint (`videozoo list`), a folder, or OWNER/NAME")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: finetuned/FOLDER.ARCHITECTURE")
+    parser.add_argument("--compare", type=Path, metavar="DIR", help="folder of another training, for the report")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted training in DIR")
     _add_training(parser)
     data = parser.add_argument_group("videos")
@@ -83,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         command=command,
         owner=Owner(arguments.author, arguments.licence),
         resume=arguments.resume,
+        compare=arguments.compare,
         allow_unreadable=arguments.allow_unreadable,
         progress=_progress,
         report=lambda line: print(line, file=sys.stderr, flush=True),
@@ -164,4 +166,7 @@ def _print(result: "Result") -> None:
     table.add_row("clips", str(len(outcome.labels)))
     for truth, said, count, of in outcome.confused(PAIRS):
         table.add_row(f"{truth} taken for {said}", f"{count} of {of}")
-    table_console().print(table)
+    console = table_console()
+    console.print(table)
+    for text in result.worth:
+        console.print(text)

@@ -120,13 +120,20 @@ def licence_of(model: ActionRecognizer, owner: Owner, settings: FineTuning) -> d
 
 
 def write_report(
-    out: Path, row: Checkpoint, outcome: Outcome, rows: Sequence[dict[str, float]], data: VideoDataModule, note: str
+    out: Path,
+    row: Checkpoint,
+    outcome: Outcome,
+    rows: Sequence[dict[str, float]],
+    data: VideoDataModule,
+    note: str,
+    worth: Sequence[str],
 ) -> Path:
     """Write the HTML page."""
     result = row.results[0]
     facts = [
         ("top-1", f"{100 * outcome.top1:.1f} % of {len(outcome.labels)} clips ({result.split}; {result.note})"),
         ("mean class accuracy", f"{100 * outcome.mean_class:.1f} %"),
+        ("which is", "; ".join(worth)),
         ("confused most", "; ".join(confused_text(outcome)) or "nothing"),
         ("started from", row.origin.base_model or "random weights"),
         ("training data", row.origin.training_data or ""),

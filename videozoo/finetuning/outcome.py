@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from videozoo.data.datamodules.base import Part, VideoDataModule
-from videozoo.data.loader import plain_loader
 from videozoo.evaluation.metrics import ClassMeanAccuracy
 from videozoo.training.recognizer import ActionRecognizer
 
@@ -66,7 +65,7 @@ def judge(model: ActionRecognizer, data: VideoDataModule, part: Part) -> Outcome
     answers: list[tuple[Tensor, Tensor, Tensor]] = []
     model.eval()
     with torch.inference_mode():
-        for batch in plain_loader(data.loader(part)):
+        for batch in data.loader(part):
             if len(batch["label"]):
                 scores = model.forward_views(batch["clip"].to(model.device)).float().cpu()
                 answers.append((scores.softmax(dim=1), batch["label"], batch["index"]))

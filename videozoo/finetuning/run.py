@@ -10,6 +10,7 @@ import torch
 from videozoo.clip_spec import ClipSpec
 from videozoo.data.datamodules.base import VideoDataModule
 from videozoo.errors import CheckpointError, VideoError
+from videozoo.finetuning.comparison import beside_guessing, beside_rival, read_rival
 from videozoo.finetuning.folder import Owner, prepare_folder, save_checkpoint_folder, write_report, write_settings
 from videozoo.finetuning.outcome import Outcome, judge
 from videozoo.finetuning.settings import Choice, FineTuning
@@ -33,10 +34,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class Result:
-    """The row of the checkpoint that was written, what it answered, and whether there is more to train."""
+    """The row of the checkpoint that was written, its answers, what they are worth, and whether it was stopped."""
 
     row: Checkpoint
     outcome: Outcome
+    worth: list[str]
     stopped: bool
 
 
@@ -48,17 +50,20 @@ def finetune(
     command: str,
     owner: Owner,
     resume: bool = False,
+    compare: Path | None = None,
     allow_unreadable: bool = False,
     progress: Progress = lambda files: files,
     report: Callable[[str], None] = print,
 ) -> Result | None:
     """Train, judge the best epoch, write the checkpoint folder; None if it was stopped before the first epoch's end.
 
+    ``compare`` is the folder of another training, beside which the report puts this one.
     Everything that can be wrong with the settings and the videos is said before training starts.
 
     Raises:
         VideozooError: in one line.
     """
+    rival = None if compare is None else read_rival(compare)
     state = prepare_folder(out, settings, resume=resume)
     classes = open_videos(settings, ANY_CLIP).annotations("train").classes
     model = new_model(settings, len(classes))
@@ -76,8 +81,9 @@ def finetune(
     clips = len(data.annotations("train"))
     row = save_checkpoint_folder(best.cpu(), outcome, settings, out, clips=clips, command=command, owner=owner)
     note = "Stopped before its end; the best epoch so far." if trained.stopped else "The best epoch of a fine-tuning."
-    write_report(out, row, outcome, trained.rows, data, note)
-    return Result(row, outcome, trained.stopped)
+    worth = [beside_guessing(outcome), *([] if rival is None else [beside_rival(row, rival)])]
+    write_report(out, row, outcome, trained.rows, data, note, worth)
+    return Result(row, outcome, worth, trained.stopped)
 
 
 def read_videos(
