@@ -2,7 +2,7 @@
 
 Full-video paper, figure 6: gradients of the loss by the weights of a stage (by default the third), of every frame and
 every cluster alone as in equations 3 and 5. Per cluster, the Euclidean distance between its one gradient, counted once
-a frame, and the sum of its frames' gradients; and the same for the whole video.
+a frame, and the sum of its frames' gradients; their mean over a video's clusters, and the root of their squares together.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     videos = [
         gradient_distances(model, clips[place], arguments.clusters, arguments.stage) for place in range(len(clips))
     ]
-    table = Table("grouping", "a cluster", "below uniform, %", "the video", "below uniform, %", box=None)
+    table = Table("grouping", "mean", "below uniform, %", "together", "below uniform, %", box=None)
     for grouping in GROUPINGS:
         cells: list[str] = [grouping]
         for kind in (0, 1):
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 def gradient_distances(
     model: "ActionRecognizer", sample: "dict[str, Tensor]", clusters: int, stage: int
 ) -> "dict[Grouping, tuple[float, float]]":
-    """By grouping, the mean distance over a video's clusters, and that of the sums over the video.
+    """By grouping, the mean distance over a video's clusters, and their root of squares together.
 
     Raises:
         SettingError: when the backbone has no such stage after the one that is clustered.
@@ -90,7 +90,7 @@ def gradient_distances(
         sizes = torch.bincount(ids, minlength=clusters)
         of_clusters = sizes.unsqueeze(1) * _weight_gradients(model, clustering(frames)[0], sample["label"], stage)
         error = of_clusters.index_add(0, ids, -of_frames)
-        distances[grouping] = error[sizes > 0].norm(dim=1).mean().item(), error.sum(dim=0).norm().item()
+        distances[grouping] = error[sizes > 0].norm(dim=1).mean().item(), error.norm().item()
     return distances
 
 
