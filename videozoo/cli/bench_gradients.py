@@ -2,7 +2,7 @@
 
 Full-video paper, figure 6: gradients of the loss by the weights of a stage (by default the third), of every frame and
 every cluster alone as in equations 3 and 5. Per cluster, the Euclidean distance between its one gradient, counted once
-a frame, and the sum of its frames' gradients; their mean over a video's clusters, and the root of their squares together.
+a frame, and the sum of its frames' gradients; their mean over a video, and the root of their squares.
 """
 
 import argparse
