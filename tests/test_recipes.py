@@ -278,6 +278,22 @@ def test_weights_to_start_from(data_sets, tmp_path, capsys, monkeypatch):
     assert "has no place in TSM" in capsys.readouterr().err
 
 
+def test_a_run_is_kept_as_a_recipe_and_goes_on(data_sets, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = [*tiny("tsm/ucf101", data_sets, tmp_path), "--trainer.logger", "true"]
+    assert main(["fit", *words, "--model.dropout", "0.3", "--seed", "7"]) == 0, capsys.readouterr().err
+    (kept,), (made,) = tmp_path.rglob("config.yaml"), tmp_path.rglob("last.ckpt")
+    recipe = read_recipe(str(kept))
+    assert recipe["model"]["init_args"]["dropout"] == 0.3
+    assert recipe["seed_everything"] == 7
+    more = ["--trainer.max_epochs", "2", "--trainer.max_steps", "2", "--ckpt-path", str(made)]
+    assert main(["fit", "--config", str(kept), *more]) == 0, capsys.readouterr().err
+    steps = [torch.load(file, weights_only=True)["global_step"] for file in tmp_path.rglob("last.ckpt")]
+    assert sorted(steps) == [1, 2]
+    assert main(["validate", *words, "--ckpt-path", str(made)]) == 0
+    assert "val/top1" in capsys.readouterr().out
+
+
 def test_scores_of_two_streams_are_fused(data_sets, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for stream in ("rgb", "flow"):

@@ -70,6 +70,17 @@ class RecipeCLI(LightningCLI):
         self.parser.add_instantiator(self._build_model, ActionRecognizer, subclasses=True)
         self.parser.add_instantiator(self._build_data, pl.LightningDataModule, subclasses=True)
 
+    def run_stage(self, stage: str, checkpoint: str | None) -> None:
+        """Fit, validate or test.
+
+        Raises:
+            SettingError: when the trainer finds that its settings do not go together.
+        """
+        try:
+            getattr(self.trainer, stage)(self.model, datamodule=self.datamodule, ckpt_path=checkpoint)
+        except MisconfigurationException as error:
+            raise SettingError(_one_line(str(error))) from error
+
     def _build_model(self, kind: type[ActionRecognizer], *args: Any, **settings: Any) -> ActionRecognizer:
         model = kind(*args, **settings)
         model.clip_spec = changed_clip(model.clip_spec, self.config["clip"])

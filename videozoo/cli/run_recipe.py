@@ -54,8 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     lightning = RecipeCLI(recipe, arguments.passed_on, save=arguments.stage == "fit")
     if "start" in recipe:
         start_from(lightning.model, recipe["start"])
-    run_stage = getattr(lightning.trainer, arguments.stage)
-    run_stage(lightning.model, datamodule=lightning.datamodule, ckpt_path=arguments.ckpt_path)
+    lightning.run_stage(arguments.stage, arguments.ckpt_path)
     if arguments.scores:
         write_test_scores(lightning.trainer, lightning.model, lightning.datamodule, arguments.scores)
     return 130 if lightning.trainer.interrupted else 0
