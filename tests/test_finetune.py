@@ -84,8 +84,8 @@ def test_a_folder_becomes_a_checkpoint_with_a_report(videos, tmp_path, capsys):
     assert "red taken for red: 1 of 1" in page or "red taken for red: 2 of 2" in page
 
 
-@pytest.mark.parametrize("ema", [(), ("--ema", "0.9")])
-def test_interrupted_and_resumed_is_bitwise_the_uninterrupted(videos, tmp_path, monkeypatch, capsys, ema):
+@pytest.mark.parametrize(("ema", "killed"), [((), True), (("--ema", "0.9"), False)])
+def test_interrupted_and_resumed_is_bitwise_the_uninterrupted(videos, tmp_path, monkeypatch, capsys, ema, killed):
     options = ("--from-scratch", *ema)
     assert finetune(videos, tmp_path / "whole", *options) == 0
     plain = Curves.on_train_batch_end
@@ -93,13 +93,19 @@ def test_interrupted_and_resumed_is_bitwise_the_uninterrupted(videos, tmp_path, 
     def press(self, trainer, module, outputs, batch, batch_idx):
         plain(self, trainer, module, outputs, batch, batch_idx)
         if (trainer.current_epoch, batch_idx) == (1, 1):
+            if killed:
+                raise RuntimeError("power cut")
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(Curves, "on_train_batch_end", press)
     out = tmp_path / "parts"
-    assert finetune(videos, out, *options) == 130
-    assert "the best epoch so far is kept; go on with: videozoo finetune" in capsys.readouterr().err
-    assert load_model(out).labels == ("blue", "green", "red")
+    if killed:
+        with pytest.raises(RuntimeError, match="power cut"):
+            finetune(videos, out, *options)
+    else:
+        assert finetune(videos, out, *options) == 130
+        assert "the best epoch so far is kept; go on with: videozoo finetune" in capsys.readouterr().err
+        assert load_model(out).labels == ("blue", "green", "red")
     monkeypatch.setattr(Curves, "on_train_batch_end", plain)
     assert finetune(videos, out, *options, "--seed", "2", "--resume") == 2
     assert "--resume: seed was 1 when this training began, not 2" in capsys.readouterr().err

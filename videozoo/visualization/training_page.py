@@ -15,7 +15,7 @@ CELL = 22  # pixels of a class in the confusion matrix
 MOST_LABELS = 60  # classes whose names are written beside the matrix
 LETTER = 7  # pixels of a letter there
 STYLE = """
-.charts { display: flex; flex-wrap: wrap; gap: 1rem; }
+.charts { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; }
 svg { max-width: 100%; height: auto; font: 12px system-ui, sans-serif; fill: currentColor; }
 svg .grid { stroke: var(--line); } svg .curve { fill: none; stroke-width: 2; }
 table.facts { width: auto; } table.facts td { white-space: normal; vertical-align: top; }
