@@ -18,7 +18,24 @@ from videozoo.clip_spec import Views
 from videozoo.errors import SettingError
 
 DATASET = "moving_digits"
-PAPER = {"title": "No frame left behind: Full Video Action Recognition", "url": "https://arxiv.org/abs/2103.15395"}
+DIGITS = {"title": "No frame left behind: Full Video Action Recognition", "url": "https://arxiv.org/abs/2103.15395"}
+BUSY_QUIET = {
+    "title": "Busy-Quiet Video Disentangling for Video Classification",
+    "url": "https://arxiv.org/abs/2103.15584",
+}
+PAPERS: dict[str, dict[str, str] | None] = {  # of methods; the backbones alone are here for the data set's sake
+    "rnl": {
+        "title": "Region-based Non-local Operation for Video Classification",
+        "url": "https://arxiv.org/abs/2007.09033",
+    },
+    "tvnet": {
+        "title": "End-to-End Learning of Motion Representation for Video Understanding",
+        "url": "https://arxiv.org/abs/1804.00413",
+    },
+    "bqn": BUSY_QUIET,
+    "mbpm": BUSY_QUIET,
+    **dict.fromkeys(("cpa", "dan", "tesnet", "pbnet", "datp")),  # theirs have no lasting address that we know
+}
 TRAINING_DATA = {True: "moving digits, drawn by this package", False: "moving digits with given digits or backgrounds"}
 LICENCES = {  # by whether everything seen in training was drawn by this package
     True: {"weights": "Apache-2.0", "stated_for_weights": True, "redistribute": True},
@@ -62,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     from videozoo.cli.convert import parse_setting
     from videozoo.data.datamodules.moving_digits import MovingDigits
     from videozoo.data.digit_set import DigitSet
+    from videozoo.hub.checkout import code_identity
     from videozoo.methods.create import create_model
     from videozoo.training.memory_format import lay_channels_last
     from videozoo.training.optimization import Optimization
@@ -90,6 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
         relevant_epochs=arguments.relevant_epochs,
     )
+    code = code_identity()  # before the training: that is the code which trains
     lay_channels_last(model.network)
     trainer = pl.Trainer(
         max_epochs=arguments.epochs,
@@ -105,7 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
         "read from mp4 files": _top1_on_files(model, digits, arguments.test_videos),
         "frames as generated": generated,
     }
-    _save(model, arguments, results, half=half)
+    _save(model, arguments, results, half=half, code=code)
     print(json.dumps(results))
     return 0
 
@@ -157,13 +176,15 @@ def _top1_on_files(model: "ActionRecognizer", digits: "DigitSet", videos: int) -
     return sum(right) / len(right)
 
 
-def _save(model: "ActionRecognizer", arguments: argparse.Namespace, results: dict[str, float], *, half: bool) -> None:
+def _save(
+    model: "ActionRecognizer", arguments: argparse.Namespace, results: dict[str, float], *, half: bool, code: dict[str, str]
+) -> None:
     """A checkpoint folder whose row says how the weights came about."""
     from videozoo.data.moving_digits import FLIP_PAIRS
-    from videozoo.hub.checkout import code_identity
     from videozoo.hub.package import save_model
 
-    given = {name: value if isinstance(value, list) else [value] for name, value in vars(arguments).items()}
+    settings = vars(arguments) | {"out": arguments.out.name}
+    given = {name: value if isinstance(value, list) else [value] for name, value in settings.items()}
     words = [
         word
         for name, values in given.items()
@@ -180,7 +201,7 @@ def _save(model: "ActionRecognizer", arguments: argparse.Namespace, results: dic
         "date": date.today().isoformat(),
         "n": arguments.test_videos,
         "seed": arguments.seed,
-        **code_identity(),
+        **code,
     }
     drawn = arguments.mnist is None and arguments.backgrounds is None
     save_model(
@@ -191,7 +212,7 @@ def _save(model: "ActionRecognizer", arguments: argparse.Namespace, results: dic
         dataset=DATASET,
         origin={"kind": "trained", "author": "videozoo", "training_data": TRAINING_DATA[drawn]},
         licence=LICENCES[drawn],
-        paper=PAPER,
+        paper=PAPERS.get(arguments.arch.split("_")[0], DIGITS),
         labels={"set": DATASET, "flip_pairs": [list(pair) for pair in FLIP_PAIRS]},
         results=[{**measured, "top1": round(100 * top1, 2), "note": note} for note, top1 in results.items()],
     )
