@@ -177,7 +177,12 @@ def _top1_on_files(model: "ActionRecognizer", digits: "DigitSet", videos: int) -
 
 
 def _save(
-    model: "ActionRecognizer", arguments: argparse.Namespace, results: dict[str, float], *, half: bool, code: dict[str, str]
+    model: "ActionRecognizer",
+    arguments: argparse.Namespace,
+    results: dict[str, float],
+    *,
+    half: bool,
+    code: dict[str, str],
 ) -> None:
     """A checkpoint folder whose row says how the weights came about."""
     from videozoo.data.moving_digits import FLIP_PAIRS
