@@ -1,6 +1,7 @@
 """Training stopped anywhere goes on to the same weights, bit by bit."""
 
 import os
+import shutil
 import signal
 
 import pytest
@@ -9,11 +10,13 @@ import torch
 from torch.utils.data import Dataset
 
 from videozoo import create_model
+from videozoo.cli import main
 from videozoo.data.loader import ResumableLoader
 from videozoo.data.sampler import EpochSampler
 from videozoo.training.averaged_weights import AveragedWeights
 from videozoo.training.exact_resume import SeededSteps, StopBetweenSteps, TrainingStopped
 from videozoo.training.optimization import Optimization
+from videozoo.training.recognizer import ActionRecognizer
 
 CLASSES = 3
 TINY = {"optimization": Optimization(learning_rate=0.02)}
@@ -165,3 +168,47 @@ def test_average_starts_from_few_steps(tmp_path):
     start, end, mean = (model.get_parameter(name) for model in (new_model("plain"), plain, averaged))
     assert not torch.equal(mean, end)
     assert (mean - end).norm() < (start - end).norm()
+
+
+RECIPE = """
+title: three epochs
+model: {arch: tsm_resnet10_tiny, num_classes: 2, dropout: 0.5, optimization: {learning_rate: 0.01}}
+clip: {frames: 4, size: 32, resize: 36}
+data: {name: video_folder, batch_size: 2}
+trainer: {max_epochs: 3, accelerator: cpu}
+seed_everything: 5
+"""
+
+
+@pytest.mark.slow
+def test_a_recipe_goes_on_exactly(videos, tmp_path, capsys, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(4):
+            shutil.copy(videos[i % 3], tmp_path / "data" / name / f"{i}.mp4")
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    words = ["fit", "--config", str(tmp_path / "recipe.yaml"), "--data.root", str(tmp_path / "data")]
+
+    def fit(folder, *more):
+        return main([*words, "--trainer.default_root_dir", str(tmp_path / folder), *more])
+
+    assert fit("whole") == 0
+    plain = ActionRecognizer.training_step
+
+    def press(self, batch, batch_idx):
+        if (self.current_epoch, batch_idx) == (1, 1):
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain(self, batch, batch_idx)
+
+    monkeypatch.setattr(ActionRecognizer, "training_step", press)
+    assert fit("parts") == 130
+    (stopped,) = tmp_path.glob("parts/**/stopped.ckpt")
+    assert f"go on with --ckpt-path {stopped}" in capsys.readouterr().err
+    monkeypatch.setattr(ActionRecognizer, "training_step", plain)
+    assert fit("rest", "--ckpt-path", str(stopped)) == 0
+    states = [
+        torch.load(next(tmp_path.glob(f"{folder}/**/epoch=2*.ckpt")), weights_only=True)["state_dict"]
+        for folder in ("whole", "rest")
+    ]
+    for key, value in states[0].items():
+        assert torch.equal(value, states[1][key]), key

@@ -19,6 +19,7 @@ from videozoo.clip_spec import ClipSpec
 from videozoo.errors import CheckpointError, SettingError, VideozooError
 from videozoo.hub.load import load_model
 from videozoo.hub.trained import is_training_run, read_training_run
+from videozoo.training.exact_resume import SeededSteps, StopBetweenSteps
 from videozoo.training.recognizer import ActionRecognizer
 
 PARTS = ("seed_everything", "model", "clip", "data", "trainer")
@@ -71,11 +72,15 @@ class RecipeCLI(LightningCLI):
         self.parser.add_instantiator(self._build_data, pl.LightningDataModule, subclasses=True)
 
     def run_stage(self, stage: str, checkpoint: str | None) -> None:
-        """Fit, validate or test.
+        """Fit, validate or test; a fit that is stopped between two steps goes on to the same weights.
 
         Raises:
             SettingError: when the trainer finds that its settings do not go together.
+            TrainingStopped: when somebody asked for it.
         """
+        if stage == "fit":
+            seed = int(self.config.get("seed_everything") or 0)
+            self.trainer.callbacks[:0] = [SeededSteps(seed), StopBetweenSteps()]  # type: ignore[attr-defined]
         try:
             getattr(self.trainer, stage)(self.model, datamodule=self.datamodule, ckpt_path=checkpoint)
         except MisconfigurationException as error:

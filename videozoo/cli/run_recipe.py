@@ -8,6 +8,7 @@ devices and machines are the trainer's: --trainer.precision 16-mixed, --trainer.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,13 +49,17 @@ def run(arguments: argparse.Namespace) -> int:
     from videozoo.cli.recipe_cli import RecipeCLI, start_from
     from videozoo.cli.recipe_names import check_fields, with_classes, with_weights
     from videozoo.cli.recipe_scores import write_test_scores
+    from videozoo.training.exact_resume import TrainingStopped
 
     recipe = with_weights(with_classes(recipe), given, arguments)
     check_fields(merge(recipe, given))
     lightning = RecipeCLI(recipe, arguments.passed_on, save=arguments.stage == "fit")
     if "start" in recipe:
         start_from(lightning.model, recipe["start"])
-    lightning.run_stage(arguments.stage, arguments.ckpt_path)
+    try:
+        lightning.run_stage(arguments.stage, arguments.ckpt_path)
+    except TrainingStopped as stopped:
+        print(f"videozoo: stopped between two steps; go on with --ckpt-path {stopped.path}", file=sys.stderr)
     if arguments.scores:
         write_test_scores(lightning.trainer, lightning.model, lightning.datamodule, arguments.scores)
     return 130 if lightning.trainer.interrupted else 0

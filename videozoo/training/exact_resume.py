@@ -45,11 +45,12 @@ class TrainingStopped(Exception):  # noqa: N818  # no error: somebody asked for 
 class StopBetweenSteps(pl.Callback):
     """On Ctrl-C or SIGTERM finish the step, write ``path`` and raise TrainingStopped; a second one ends at once.
 
+    Without a path it is stopped.ckpt in the folder of the run.
     A step cut in two could not be resumed exactly: its forward pass has moved the statistics of batch norms already.
     Batches whose gradients are accumulated are one step, and a validation under way is finished first.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self.asked = False
         self._before: dict[int, Any] = {}
@@ -66,8 +67,9 @@ class StopBetweenSteps(pl.Callback):
         if batch_idx % trainer.accumulate_grad_batches:
             return
         if trainer.strategy.reduce_boolean_decision(self.asked, all=False):
-            trainer.save_checkpoint(self.path)
-            raise TrainingStopped(self.path)
+            path = self.path or Path(trainer.log_dir or trainer.default_root_dir) / "stopped.ckpt"
+            trainer.save_checkpoint(path)
+            raise TrainingStopped(path)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen no more."""
