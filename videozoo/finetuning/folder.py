@@ -23,7 +23,7 @@ from videozoo.visualization.images import film_strip
 from videozoo.visualization.prediction_page import Answer, Shown
 from videozoo.visualization.training_page import Chart, training_page
 
-REPORT, STATE, SETTINGS = "report.html", "training", "settings.json"
+REPORT, STATE, SETTINGS, CURVES = "report.html", "training", "settings.json", "curves.json"
 WORST, FRAMES, ANSWERS = 12, 6, 3  # clips on the page, frames and answers of each
 FRAME_HEIGHT = 72  # pixels
 
@@ -59,6 +59,17 @@ def write_settings(state: Path, settings: FineTuning) -> None:
     """Write down what was begun."""
     state.mkdir(parents=True, exist_ok=True)
     write_whole(state / SETTINGS, (json.dumps(settings.to_dict(), indent=2) + "\n").encode())
+
+
+def write_curves(state: Path, rows: list[dict[str, float]]) -> None:
+    """Write down that the training has come to its end, and how it went."""
+    write_whole(state / CURVES, (json.dumps(rows, indent=2) + "\n").encode())
+
+
+def read_curves(state: Path) -> list[dict[str, float]] | None:
+    """The epochs of a training that has come to its end."""
+    file = state / CURVES
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def word(text: str) -> str:

@@ -11,10 +11,18 @@ from videozoo.clip_spec import ClipSpec
 from videozoo.data.datamodules.base import VideoDataModule
 from videozoo.errors import CheckpointError, VideoError
 from videozoo.finetuning.comparison import beside_guessing, beside_rival, read_rival
-from videozoo.finetuning.folder import Owner, prepare_folder, save_checkpoint_folder, write_report, write_settings
+from videozoo.finetuning.folder import (
+    Owner,
+    prepare_folder,
+    read_curves,
+    save_checkpoint_folder,
+    write_curves,
+    write_report,
+    write_settings,
+)
 from videozoo.finetuning.outcome import Outcome, judge
 from videozoo.finetuning.settings import Choice, FineTuning
-from videozoo.finetuning.training import BEST, Device, new_model, train
+from videozoo.finetuning.training import BEST, Device, Trained, new_model, train
 from videozoo.finetuning.videos import Progress, fits_in_memory, open_videos, read_each, same_videos, videos_of
 from videozoo.hub.schema import Checkpoint
 from videozoo.hub.trained import read_training_run
@@ -71,7 +79,13 @@ def finetune(
     base = model.checkpoint
     data = read_videos(settings, model.clip_spec, machine, progress, report, allow_unreadable=allow_unreadable)
     write_settings(state, settings)
-    trained = train(model, data, settings, state, machine.device, resume=resume, report=report)
+    trained = ended(state)
+    if trained is None:
+        trained = train(model, data, settings, state, machine.device, resume=resume, report=report)
+        if not trained.stopped:
+            write_curves(state, trained.rows)
+    else:
+        report("this training has come to its end: nothing is left to train")
     if not (state / BEST).is_file():
         return None
     best = best_of(state, settings, base)
@@ -109,6 +123,12 @@ def read_videos(
                 with suppress(VideoError), data.opener(path):
                     pass
     return data
+
+
+def ended(state: Path) -> Trained | None:
+    """The curves of a training that came to its end, by its epochs or for want of patience."""
+    rows = read_curves(state)
+    return None if rows is None else Trained(rows, stopped=False)
 
 
 def best_of(state: Path, settings: FineTuning, base: Checkpoint | None) -> ActionRecognizer:
