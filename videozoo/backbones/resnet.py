@@ -26,9 +26,8 @@ class FrameResNet(Backbone):
         self.clip_spec = clip_spec
         self.num_features = body.num_features
         self.channels = []
-        # The largest is positive where any is: pooled first, the activation keeps a quarter for its gradient.
         self.stem = FrameWise(
-            nn.Sequential(OrderedDict(conv1=body.conv1, bn1=body.bn1, maxpool=body.maxpool, act1=body.act1))
+            nn.Sequential(OrderedDict(conv1=body.conv1, bn1=body.bn1, act1=body.act1, maxpool=body.maxpool))
         )
         every = 2 if len(body.layer3) >= SPARSE_SHIFT_BLOCKS else 1
         for layer in (body.layer1, body.layer2, body.layer3, body.layer4):
