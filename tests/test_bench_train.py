@@ -7,7 +7,7 @@ from conftest import write_video
 
 from videozoo.cli import main
 from videozoo.cli.bench_train import _advice
-from videozoo.evaluation.train_step import PARTS, Step, loop_seconds, median_times, with_faster_part
+from videozoo.evaluation.train_step import PARTS, Step, loop_seconds, median_times, with_faster_computing
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def test_a_timed_step_is_an_ordinary_step():
 
 def test_what_a_step_becomes():
     times = {"data": 3.0, "forward": 2.0, "backward": 4.0, "optimiser": 1.0}
-    assert with_faster_part(times, 0.5) == pytest.approx(0.65)
-    assert with_faster_part(times, 0.5, data=True) == pytest.approx(0.85)
+    assert with_faster_computing(times, 0.5) == pytest.approx(0.65)
+    assert with_faster_computing(times, 1.0) == pytest.approx(1.0)
     assert _advice(times, {"plain": 1.0, "a": 0.8, "b": 0.5, "c": 0.99}) == (
         "Most of a step is backward (40 %); what helps: b (0.50), a (0.80)."
     )

@@ -92,7 +92,7 @@ def _measure(model: "ActionRecognizer", videos: str, arguments: argparse.Namespa
         table.add_row(part, f"{1000 * seconds:.1f}", f"{100 * seconds / total:.0f} %")
     console.print(table)
 
-    levers = _data_levers(model, data, times, arguments) | _network_levers(model, next(batches), times, arguments)
+    levers = _data_levers(model, data, arguments) | _network_levers(model, next(batches), times, arguments)
     table = Table("lever", "a step becomes", "kept for backward, MiB", box=None)
     for name, (ratio, memory) in levers.items():
         table.add_row(name, f"{ratio:.2f} of it", "" if memory is None else f"{memory / MEBIBYTE:.0f}")
@@ -104,7 +104,7 @@ Lever = tuple[float, int | None]  # a step relative to the plain one, and bytes 
 
 
 def _data_levers(
-    model: "ActionRecognizer", data: Callable[..., Any], times: dict[str, float], arguments: argparse.Namespace
+    model: "ActionRecognizer", data: Callable[..., Any], arguments: argparse.Namespace
 ) -> dict[str, Lever]:
     """Whole loops, whose loaders work while the network does."""
     from videozoo.evaluation.train_step import loop_seconds
@@ -127,7 +127,7 @@ def _network_levers(
     import torch
 
     from videozoo.evaluation.benchmark import compare, saved_tensor_memory
-    from videozoo.evaluation.train_step import autocast, with_faster_part
+    from videozoo.evaluation.train_step import autocast, with_faster_computing
     from videozoo.training.memory_format import lay_channels_last
     from videozoo.training.optimization import Optimization
     from videozoo.training.parameter_groups import backbones_of
@@ -154,7 +154,7 @@ def _network_levers(
         step = steps[timing.name]
         with step.precision():
             kept = saved_tensor_memory(lambda step=step, clips=clips: step.loss(double if clips == 2 else batch))  # type: ignore[misc]
-        levers[timing.name] = with_faster_part(times, timing.ratio / clips), kept
+        levers[timing.name] = with_faster_computing(times, timing.ratio / clips), kept
     return levers
 
 

@@ -56,11 +56,9 @@ def median_times(step: Step, read: Callable[[], Batch], rounds: int) -> dict[str
     return {part: median(row[part] for row in times) for part in PARTS}
 
 
-def with_faster_part(times: dict[str, float], ratio: float, *, data: bool = False) -> float:
-    """A step relative to what it was, if its computing (or its ``data``) takes ``ratio`` of its time."""
-    total = sum(times.values())
-    part = times["data"] if data else total - times["data"]
-    return (total - part + ratio * part) / total
+def with_faster_computing(times: dict[str, float], ratio: float) -> float:
+    """A step relative to what it was, if all but reading its data takes ``ratio`` of its time."""
+    return (times["data"] + ratio * (sum(times.values()) - times["data"])) / sum(times.values())
 
 
 def loop_seconds(step: Step, batches: Callable[[], Any], rounds: int) -> float:
