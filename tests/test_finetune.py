@@ -176,7 +176,7 @@ def test_other_wrong_input(videos, tmp_path, capsys):
         (("--compare", str(tmp_path / "full")), "no folder that videozoo finetune has written"),
         (("--dataset", "ucf102"), "unknown data set 'ucf102'"),
         (("--set", "gamma=3"), "gamma"),
-        (("--clip", "frames"), "expected KEY=VALUE"),
+        (("--clip", "frames"), "must be NAME=VALUE"),
         (("--clip", "fram=4"), "fram"),
         (("--device", "abacus"), "--device 'abacus'"),
         (("--precision", "8"), "--precision"),

@@ -6,7 +6,7 @@ what needs more than that to be unpickled is refused.
 
 import argparse
 
-from videozoo.errors import SettingError
+from videozoo.cli.settings import parse_setting
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,21 +44,3 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{row.name}: {row.arch}, {row.num_classes} classes (names: {labels}), {row.clip_spec.frames} frames")
     print(f"{folder / row.file.path}: {row.file.size} bytes, sha256 {row.file.sha256}")
     return 0
-
-
-def parse_setting(text: str) -> tuple[str, object]:
-    """NAME=VALUE, the value read as a number or truth value where it is one.
-
-    Raises:
-        SettingError: when there is no equals sign.
-    """
-    import yaml
-
-    name, sign, value = text.partition("=")
-    if not sign or not name:
-        raise SettingError(f"--set {text!r}: must be NAME=VALUE")
-    try:
-        plain = yaml.safe_load(value)
-    except yaml.YAMLError:
-        plain = value
-    return name, plain if isinstance(plain, bool | int | float | str | list) else value

@@ -1,8 +1,9 @@
 """Data sets by name, with their settings, as the verbs take them on the command line."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from videozoo.cli.settings import parse_setting
 from videozoo.errors import SettingError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ NAMES = "arid, breakfast, hmdb51, kinetics, something_something, thumos14, ucf10
 def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which split, version or lists of a data set are meant."""
     parser.add_argument("--annotations", metavar="DIR", help="folder of the official lists, if elsewhere")
-    parser.add_argument("--set", nargs="+", default=(), metavar="KEY=VALUE", help="settings such as split=2, version=1")
+    parser.add_argument(
+        "--set", nargs="+", default=(), metavar="NAME=VALUE", help="such as split=2, version=1"
+    )
 
 
 def create_data(name: str, root: str, arguments: argparse.Namespace, spec: "ClipSpec") -> "VideoDataModule":
@@ -27,7 +30,7 @@ def create_data(name: str, root: str, arguments: argparse.Namespace, spec: "Clip
     """
     from videozoo.data.datamodules import DATA_MODULES
 
-    settings = dict(_setting(text) for text in arguments.set)
+    settings = dict(map(parse_setting, arguments.set))
     if arguments.annotations:
         settings["annotations_folder"] = arguments.annotations
     if name not in DATA_MODULES:
@@ -36,10 +39,3 @@ def create_data(name: str, root: str, arguments: argparse.Namespace, spec: "Clip
         return DATA_MODULES[name](root, clip_spec=spec, **settings)
     except TypeError as error:
         raise SettingError(f"{name}: {error}") from error
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise SettingError(f"--set {text!r}: expected KEY=VALUE")
-    return key, int(value) if value.isdigit() and key != "variant" else value

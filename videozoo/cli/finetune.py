@@ -6,7 +6,6 @@ Ctrl-C keeps the best epoch so far; the same command with --resume goes on to wh
 """
 
 import argparse
-import ast
 import shlex
 import sys
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videozoo.cli.data_sets import NAMES
-from videozoo.errors import SettingError
+from videozoo.cli.settings import parse_setting
 
 if TYPE_CHECKING:
     from videozoo.finetuning.run import Result
@@ -34,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_training(parser)
     data = parser.add_argument_group("videos")
     data.add_argument("--dataset", default="video_folder", help=f"what FOLDER is: {NAMES}")
-    data.add_argument("--set", nargs="+", default=(), metavar="KEY=VALUE", help="settings of that kind, gamma=3")
-    data.add_argument("--clip", nargs="+", default=(), metavar="KEY=VALUE", help="other clips: frames=8 size=96 ...")
+    data.add_argument("--set", nargs="+", default=(), metavar="NAME=VALUE", help="settings of that kind, gamma=3")
+    data.add_argument("--clip", nargs="+", default=(), metavar="NAME=VALUE", help="other clips: frames=8 size=96 ...")
     data.add_argument("--holdout", type=float, default=0.2, help="share kept for validation where there is no val part")
     data.add_argument("--balance", choices=("auto", "yes", "no"), default="auto", help="draw rare classes more often")
     data.add_argument("--no-flip", action="store_true", help="never mirror: where left and right are classes")
@@ -107,8 +106,8 @@ def _settings(arguments: argparse.Namespace) -> Any:
         folder=arguments.folder,
         model=arguments.model,
         dataset=arguments.dataset,
-        dataset_settings=dict(_pair("--set", text) for text in arguments.set),
-        clip=dict(_pair("--clip", text) for text in arguments.clip),
+        dataset_settings=dict(map(parse_setting, arguments.set)),
+        clip=dict(parse_setting(text, "--clip") for text in arguments.clip),
         from_scratch=arguments.from_scratch,
         preset=arguments.preset or ("scratch" if arguments.from_scratch else "papers"),
         epochs=arguments.epochs,
@@ -121,16 +120,6 @@ def _settings(arguments: argparse.Namespace) -> Any:
         flip=not arguments.no_flip,
         seed=arguments.seed,
     )
-
-
-def _pair(option: str, text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise SettingError(f"{option} {text!r}: expected KEY=VALUE")
-    try:
-        return key, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return key, value
 
 
 def _command(arguments: argparse.Namespace) -> str:

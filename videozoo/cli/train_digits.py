@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, measure, write."""
     import pytorch_lightning as pl
 
-    from videozoo.cli.convert import parse_setting
+    from videozoo.cli.settings import parse_setting
     from videozoo.data.datamodules.moving_digits import MovingDigits
     from videozoo.data.digit_set import DigitSet
     from videozoo.hub.checkout import code_identity

@@ -42,9 +42,9 @@ class Kinetics(VideoDataModule):
         **settings: Any,
     ) -> None:
         super().__init__(root, **settings)
-        if variant not in NUM_CLASSES:
+        self.variant = str(variant)  # a command line may give 400 as a number
+        if self.variant not in NUM_CLASSES:
             raise SettingError(f"variant {variant!r}: allowed are {', '.join(NUM_CLASSES)}")
-        self.variant = variant
         places = [Path(annotations_folder)] if annotations_folder else [self.root, self.root / "annotations"]
         self.lists = next((place for place in places if (place / LISTS["train"][0]).is_file()), places[0])
         self._parts: dict[Part, Annotations] = {}
