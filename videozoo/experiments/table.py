@@ -34,8 +34,8 @@ def summarize(experiment: Experiment, results: list[dict[str, Any]]) -> list[dic
 
 def to_markdown(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
     """The table for people: measured columns first, the reported one apart."""
-    head = "| variant | measured top-1, % | seeds | parameters | multiply-adds | training, s |"
-    rule = "|---|---|---|---|---|---|"
+    head = "| variant | measured top-1, % | seeds | parameters | multiply-adds |"
+    rule = "|---|---|---|---|---|"
     if experiment.reported:
         head, rule = f"{head} reported by the paper, % |", f"{rule}---|"
     lines = [f"# {experiment.title}", "", head, rule]
@@ -43,15 +43,17 @@ def to_markdown(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
         spread = "" if row["top1_spread"] is None else f" ± {row['top1_spread']:.1f}"
         line = (
             f"| {row['variant']} | {row['top1_mean']:.1f}{spread} | {row['runs']} | {row['parameters'] / 1e6:.3f} M "
-            f"| {row['macs'] / 1e6:.0f} M | {row['train_seconds']:.0f} |"
+            f"| {row['macs'] / 1e6:.0f} M |"
         )
         if experiment.reported:
             line += f" {row['reported'] if row['reported'] is not None else '-'} |"
         lines.append(line)
+    data = ", ".join(f"{name} {value}" for name, value in experiment.data.model_dump().items())
+    start = f"the backbone of {experiment.start}" if experiment.start else "random weights"
     notes = [
         "",
-        f"Data: {experiment.data}. {experiment.epochs} epochs of batches of {experiment.batch_size}, the same for all; "
-        "± is the standard deviation over seeds.",
+        f"Data: {data}. From {start}, {experiment.epochs} epochs of batches of {experiment.batch_size}, the same for "
+        "all; ± is the standard deviation over seeds.",
     ]
     if experiment.source:
         notes.append(f"Reported: {experiment.source}; another data set and scale, shown for the order of the rows.")
