@@ -246,11 +246,19 @@ def test_what_a_figure_is_worth():
     low, high = interval(0.5, 100)
     assert (low, high) == pytest.approx((0.4038, 0.5962), abs=1e-4)
     assert interval(1.0, 10)[1] == 1.0
+    assert interval(0.5, 100, 3.0)[0] < low
     labels = torch.arange(100) % 4
     right = Outcome("val", ("a", "b", "c", "d"), torch.eye(4)[labels], labels, labels)
     assert beside_guessing(right).startswith("better than always the commonest class, 25.0 %")
     wrong = Outcome("val", ("a", "b", "c", "d"), torch.eye(4)[(labels + 1) % 4], labels, labels)
     assert beside_guessing(wrong).startswith("not surely better")
+
+    some = torch.where(torch.arange(100) < 36, labels, (labels + 1) % 4)
+    verdicts = [
+        beside_guessing(Outcome(part, wrong.classes, torch.eye(4)[some], labels, labels)) for part in ("val", "test")
+    ]
+    assert verdicts[0].startswith("not surely better")  # the best of several epochs, chosen on the same clips
+    assert verdicts[1].startswith("better")
 
     def row(top1, **changes):
         result = {"dataset": "d", "split": "test", "n": 100, "top1": top1, **changes}

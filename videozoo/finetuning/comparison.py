@@ -11,13 +11,14 @@ from videozoo.hub.find import CONFIG
 from videozoo.hub.schema import Checkpoint
 
 SIGMAS = 1.96  # 95 of 100
+CHOSEN_SIGMAS = 3.0  # where the best of many epochs was chosen on the same clips: some are good by chance
 
 
-def interval(share: float, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of ``count`` clips."""
-    middle = (share + SIGMAS**2 / (2 * count)) / (1 + SIGMAS**2 / count)
-    spread = share * (1 - share) / count + SIGMAS**2 / (4 * count**2)
-    half = SIGMAS * math.sqrt(spread) / (1 + SIGMAS**2 / count)
+def interval(share: float, count: int, sigmas: float = SIGMAS) -> tuple[float, float]:
+    """Wilson's interval of a share of ``count`` clips."""
+    middle = (share + sigmas**2 / (2 * count)) / (1 + sigmas**2 / count)
+    spread = share * (1 - share) / count + sigmas**2 / (4 * count**2)
+    half = sigmas * math.sqrt(spread) / (1 + sigmas**2 / count)
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
@@ -25,9 +26,10 @@ def beside_guessing(outcome: Outcome) -> str:
     """Whether the answers are better than always naming the commonest class."""
     count = len(outcome.labels)
     guess = outcome.labels.bincount().max().item() / count
-    low, high = interval(outcome.top1, count)
+    sigmas = CHOSEN_SIGMAS if outcome.part == "val" else SIGMAS
+    low, high = interval(outcome.top1, count, sigmas)
     verdict = "better" if low > guess else "not surely better"
-    sure = f"95 % interval {100 * low:.0f} to {100 * high:.0f}"
+    sure = f"{sigmas:.2g} sigma: {100 * low:.0f} to {100 * high:.0f} %"
     return f"{verdict} than always the commonest class, {100 * guess:.1f} % ({sure})"
 
 
