@@ -240,3 +240,25 @@ def test_other_classes_of_the_same_number_get_a_fresh_classifier(name):
     assert changed
     assert all("classifier" in key for key in changed)
     assert fresh.labels == tuple(f"class {k}" for k in range(4))
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        ("pbnet", {"flow_lengths": (5, 10), "snippets": 2, "chosen": 1}),
+        ("datp", {"flow_length": 5, "segments": 2, "grid": 4}),
+        ("tesnet", {"modality": "flow"}),
+        ("tesnet", {"placements": [["stem", 3], ["stage1_block0", 1]]}),
+        ("dan", {"segments": 2, "joint": "constant", "joint_options": {"alpha": 0.25}}),
+        ("bqn", {"segments": 2, "lateral_places": {0: [0], 3: [0]}}),
+    ],
+)
+def test_flow_streams_and_settings_with_parts_come_back(method, settings, tmp_path):
+    model = create_model(f"{method}_tsm_resnet10_tiny", 3, **settings).eval()
+    model.labels = LABELS[:3]
+    save_model(model, tmp_path / "mine", name=f"{method}_tsm_resnet10_tiny.mine", **FACTS)
+    again = load_model(tmp_path / "mine")
+    assert again.clip_spec == model.clip_spec
+    clip = torch.randn(1, model.clip_spec.frames, len(model.clip_spec.mean), 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(again(clip), model(clip))

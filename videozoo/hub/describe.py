@@ -1,8 +1,8 @@
 """What a row can say about a model by looking at it: architecture, hyperparameters, input, cost."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from videozoo.clip_spec import ClipSpec
 from videozoo.errors import SettingError
 from videozoo.evaluation.cost import count_cost
 from videozoo.methods import METHODS
@@ -36,22 +36,36 @@ def describe(model: ActionRecognizer) -> dict[str, Any]:
 def describe_cost(model: ActionRecognizer) -> dict[str, Any]:
     """Parameters and multiply-adds of the network on the clip of its ClipSpec."""
     spec = model.clip_spec
-    frames, _, size, _ = shape = clip_shape(spec, int(model.hparams.get("in_channels", 3)))
-    cost = count_cost(model.network, (1, *shape))
-    return {"params": cost.parameters, "gmacs": round(cost.macs / 1e9, 4), "clip": [frames, size, size]}
+    cost = count_cost(model.network, (1, *clip_shape(model)))
+    frames = spec.segments if spec.modality == "flow" else spec.frames
+    return {"params": cost.parameters, "gmacs": round(cost.macs / 1e9, 4), "clip": [frames, spec.size, spec.size]}
 
 
-def clip_shape(spec: ClipSpec, channels: int) -> tuple[int, int, int, int]:
-    """The clip that the network sees, (T, C, H, W): flow comes with the fields of a segment stacked as channels."""
-    return spec.segments if spec.modality == "flow" else spec.frames, channels, spec.size, spec.size
+def clip_shape(model: ActionRecognizer) -> tuple[int, int, int, int]:
+    """A clip that the network takes, (T, C, H, W).
+
+    With ``in_channels`` of flow that is the fields of every segment already stacked, otherwise what its ClipSpec reads.
+    """
+    spec, channels = model.clip_spec, model.hparams.get("in_channels")
+    frames = spec.segments if channels and spec.modality == "flow" else spec.frames
+    return frames, channels or len(spec.mean), spec.size, spec.size
 
 
 def plain(value: Any) -> Any:
     """A hyperparameter as a row holds it.
 
     Raises:
-        SettingError: when it is neither a scalar nor a list of scalars.
+        SettingError: when it is neither a scalar, nor a list, nor values by name, of scalars or lists of them.
     """
+    if isinstance(value, Mapping):
+        return {str(name): _scalars(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_scalars(inner) for inner in value]
+    return _scalars(value)
+
+
+def _scalars(value: Any) -> Any:
+    """A scalar, or a list of scalars."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple) and all(

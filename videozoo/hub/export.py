@@ -53,8 +53,7 @@ def export_model(model: ActionRecognizer, path: str | Path, form: Format = "torc
 def example_clips(model: ActionRecognizer) -> Tensor:
     """Random clips as the network takes them. Shape: (3, T, C, H, W)."""
     generator = torch.Generator().manual_seed(0)
-    channels = int(model.hparams.get("in_channels", 3))
-    return torch.rand(CHECKED, *clip_shape(model.clip_spec, channels), generator=generator)
+    return torch.rand(CHECKED, *clip_shape(model), generator=generator)
 
 
 @torch.no_grad()

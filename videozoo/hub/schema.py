@@ -31,6 +31,9 @@ from videozoo.hub.fields import (
 )
 
 Status = Literal["planned", "converted", "released", "withdrawn"]
+# Lists in lists are places with a number each, values by name the settings of a part.
+Scalars = Scalar | tuple[Scalar, ...]
+Hyperparameter = Scalar | tuple[Scalars, ...] | dict[Word, Scalars]
 
 
 class Row(BaseModel):
@@ -194,7 +197,7 @@ class Checkpoint(Row):
     status: Status
     arch: Word
     method: Word
-    hyperparameters: dict[Word, Scalar | tuple[Scalar, ...]]
+    hyperparameters: dict[Word, Hyperparameter]
     dataset: Word
     clip_spec: ClipSpec
     files: Annotated[tuple[WeightFile, ...], Field(min_length=1, max_length=1)]
