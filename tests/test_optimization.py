@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from videozoo import create_model
 from videozoo.errors import SettingError, UnknownNameError
+from videozoo.temporal.shift import temporal_shift
 from videozoo.training.frozen_norms import frozen_norms
 from videozoo.training.optimization import Optimization
 from videozoo.training.parameter_groups import parameter_groups
@@ -265,6 +266,12 @@ def test_compiling_keeps_names(monkeypatch):
     model.setup("validate")
     assert compiled == ["Sequential", "FrameResNet"]
     assert list(model.network.state_dict()) == names
+
+
+def test_shift_of_a_compiled_network_is_the_shift():
+    clip = torch.randn(2, 5, 17, 3, 3)
+    compiled = torch.compile(lambda clip: temporal_shift(clip), backend="eager", fullgraph=True)
+    assert torch.equal(compiled(clip), temporal_shift(clip))
 
 
 @pytest.mark.slow

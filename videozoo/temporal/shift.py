@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def temporal_shift(clip: Tensor, *, divisor: int = 8) -> Tensor:
@@ -12,6 +13,8 @@ def temporal_shift(clip: Tensor, *, divisor: int = 8) -> Tensor:
     Shape: (B, T, C, H, W) -> (B, T, C, H, W). Frame t thus reads its first channels from t + 1 and the following ones
     from t - 1; what would come from beyond an end is zero. No parameters and no multiply-adds.
     """
+    if torch.compiler.is_dynamo_compiling():
+        return _joined(clip, clip.shape[2] // divisor)
     if torch.is_grad_enabled() and clip.requires_grad:
         return _Shift.apply(clip, clip.shape[2] // divisor, False)
     return _shifted(clip, clip.shape[2] // divisor, backwards=False)
@@ -33,6 +36,13 @@ class _Shift(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return _Shift.apply(gradient, ctx.fold, not ctx.backwards), None, None
+
+
+def _joined(clip: Tensor, fold: int) -> Tensor:
+    """The same without an allocation that is filled in parts, which torch.compile leaves partly unfilled on a CPU."""
+    following = F.pad(clip[:, 1:, :fold], (0, 0, 0, 0, 0, 0, 0, 1))
+    previous = F.pad(clip[:, :-1, fold : 2 * fold], (0, 0, 0, 0, 0, 0, 1, 0))
+    return torch.cat([following, previous, clip[:, :, 2 * fold :]], dim=2)
 
 
 def _shifted(clip: Tensor, fold: int, *, backwards: bool) -> Tensor:
