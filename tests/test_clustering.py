@@ -290,6 +290,40 @@ def test_recomputing_changes_no_gradient():
         assert all(torch.allclose(first[name], second[name], rtol=1e-4, atol=1e-7) for name in first)
 
 
+@pytest.mark.parametrize("backbone", ["tsm_resnet10_tiny", "x3d_tiny"])
+def test_clusters_are_averaged_before_the_activation_or_after_it(backbone):
+    clip = torch.randn(2, 12, 3, 32, 32)
+    before, after = (tiny(backbone, clusters=4, average=kind).eval() for kind in ("sums", "outputs"))
+    for module in before.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):  # X3D's branches start at zero, and then no sum is negative
+            torch.nn.init.ones_(module.weight)
+    after.load_state_dict(before.state_dict())
+    with torch.no_grad():
+        sums, outputs = (model.network.frame_features(clip) for model in (before, after))
+        assert sums.min() < 0
+        torch.testing.assert_close(sums.relu(), outputs)
+        assert torch.equal(before.assign(clip), after.assign(clip))
+        entering = []
+        before.network.backbone.stages[1][0].register_forward_pre_hook(lambda module, seen: entering.append(seen[0]))
+        before(clip)
+        ids = before.assign(clip)
+        expected = cluster_means(sums, ids, 4).relu()
+        torch.testing.assert_close(entering[0], expected)
+        # Where all frames of a cluster agree on what is active, the order does not matter.
+        shares = cluster_means((outputs > 0).float(), ids, 4)
+        agreed = (shares == 0) | (shares == 1)
+        assert 0.1 < agreed.float().mean() < 1
+        torch.testing.assert_close(expected[agreed], cluster_means(outputs, ids, 4)[agreed])
+    before.train().training_step({"clip": clip, "label": torch.tensor([0, 1])}, 0).backward()
+    assert all(p.grad is not None for p in before.parameters())
+
+
+def test_averaging_before_an_activation_needs_one_at_the_end():
+    for backbone, place in (("bn_inception", 1), ("tsm_resnet10_tiny", 0)):
+        with pytest.raises(SettingError, match="does not end in one activation; residual blocks do"):
+            tiny(backbone, place=place, average="sums")
+
+
 def test_padding_of_a_clip_is_found_or_counted():
     clip = torch.randn(1, 12, 3, 32, 32)
     clip[:, 7:] = clip[:, 7:8]
@@ -318,6 +352,7 @@ def test_wrong_settings():
         ({"grouping": "random"}, "grouping 'random': must be one of cumulative, slope, uniform"),
         ({"place": 5}, "place 5: must be from 0, after the stem, to 4"),
         ({"padding": "drop"}, "padding 'drop': must be ignore or count"),
+        ({"average": "frames"}, "average 'frames': must be outputs or sums"),
         ({"sampling": "dense"}, "sampling 'dense': must be all or uniform"),
     ):
         with pytest.raises(SettingError, match=message):

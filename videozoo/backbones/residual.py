@@ -4,6 +4,7 @@ from timm.layers.conv_bn_act import ConvNormAct
 from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
+from videozoo.errors import SettingError
 from videozoo.temporal.shift import temporal_shift
 
 
@@ -33,6 +34,20 @@ class ResidualBlock(nn.Module):
         features = self.branch(seen.flatten(0, 1))
         features += self.shortcut(clip.flatten(0, 1))
         return self.activation(features).unflatten(0, clip.shape[:2])
+
+
+def take_activation(block: nn.Module) -> nn.Module:
+    """Take the activation out that ends a block: ``forward`` then gives the sum of branch and shortcut.
+
+    Raises:
+        SettingError: when the block does not end in an activation of its own, as stems and concatenations do not.
+    """
+    part = getattr(block, "module", block)  # volume-wise blocks are wrapped
+    activation = getattr(part, "activation", None)
+    if not isinstance(activation, nn.Module):
+        raise SettingError(f"{type(part).__name__} does not end in one activation; residual blocks do")
+    part.activation = nn.Identity()
+    return activation
 
 
 def split_norm(norm: BatchNormAct2d) -> tuple[nn.BatchNorm2d, nn.Module]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from videozoo.backbones.base import Backbone
 from videozoo.backbones.create import create_backbone
 from videozoo.backbones.recompute import recompute
+from videozoo.backbones.residual import take_activation
 from videozoo.clip_spec import Views
 from videozoo.errors import SettingError
 from videozoo.temporal.clustering import Grouping, TemporalClustering, unrepeated_lengths
@@ -18,13 +19,15 @@ from videozoo.training.optimization import Optimization
 from videozoo.training.recognizer import ActionRecognizer
 
 Padding = Literal["ignore", "count"]
+Averaged = Literal["outputs", "sums"]
 
 
 class ClusteringNetwork(nn.Module):
     """A backbone that sees all frames up to a stage, and their clusters from there on.
 
     ``place`` counts the stages before clustering; 0 is after the stem. With ``recompute_frames`` these parts keep only
-    their blocks' inputs in training. Repeated last frames do not weigh, unless ``count_padding``.
+    their blocks' inputs in training. Repeated last frames do not weigh, unless ``count_padding``. With
+    ``average_sums``, clusters are averaged before the ReLU that ends the last of these parts, not after it.
     Shape: (B, T, C, H, W) -> (B, K).
     """
 
@@ -36,6 +39,7 @@ class ClusteringNetwork(nn.Module):
         place: int,
         recompute_frames: bool,
         count_padding: bool,
+        average_sums: bool,
     ) -> None:
         super().__init__()
         self.place = place
@@ -43,10 +47,11 @@ class ClusteringNetwork(nn.Module):
         self.count_padding = count_padding
         self.backbone = backbone
         self.clustering = clustering
+        self.activation = take_activation(list(self.frame_parts())[-1]) if average_sums else nn.Identity()
         self.consensus = AverageConsensus()
 
     def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        clusters = self.clustering(self.frame_features(clip), self.real_lengths(clip, lengths))
+        clusters = self.activation(self.clustering(self.frame_features(clip), self.real_lengths(clip, lengths)))
         for stage in self.backbone.stages[self.place :]:
             for block in stage.children():
                 clusters = self.backbone.apply_part(block, clusters)
@@ -81,7 +86,9 @@ class FullVideo(ActionRecognizer):
 
     ``grouping`` is cumulative, slope or uniform. The text's first block is the stem and the whole first stage, as its
     multiply-adds tell: ``place`` 1. ``recompute`` takes the memory of these parts for a fifth more time. ``padding``:
-    frames that repeat the last one do not weigh, or ``count`` as they do in the paper. Videos longer than ``frames``
+    frames that repeat the last one do not weigh, or ``count`` as they do in the paper. ``average`` the stage's
+    ``outputs``, as figure 2 shows, or the ``sums`` before its last ReLU, as section 3.2 has it; where the frames of a
+    cluster agree on what is active, as they are grouped to do, both are the same. Videos longer than ``frames``
     keep all of theirs with ``sampling`` all, a random frame of each of so many segments with uniform, which is what
     batches need.
 
@@ -100,6 +107,7 @@ class FullVideo(ActionRecognizer):
         sampling: Literal["all", "uniform"] = "uniform",
         recompute: bool = True,
         padding: Padding = "ignore",
+        average: Averaged = "outputs",
         in_channels: int = 3,
         dropout: float | None = None,
         pretrained: str | None = None,
@@ -107,6 +115,8 @@ class FullVideo(ActionRecognizer):
     ) -> None:
         if padding not in ("ignore", "count"):
             raise SettingError(f"padding {padding!r}: must be ignore or count")
+        if average not in ("outputs", "sums"):
+            raise SettingError(f"average {average!r}: must be outputs or sums")
         if sampling not in ("all", "uniform"):
             raise SettingError(f"sampling {sampling!r}: must be all or uniform")
         body = create_backbone(backbone, num_classes, in_channels=in_channels, dropout=dropout, pretrained=pretrained)
@@ -121,6 +131,7 @@ class FullVideo(ActionRecognizer):
                 place=place,
                 recompute_frames=recompute,
                 count_padding=padding == "count",
+                average_sums=average == "sums",
             ),
             clip_spec=replace(
                 spec,
