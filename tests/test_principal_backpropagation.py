@@ -320,6 +320,14 @@ def test_both_lengths_train_one_trunk():
     assert gradients(model, model.training_step(one, 0)).keys() == found.keys()
 
 
+def test_lengths_share_a_batch_and_take_turns_where_it_cannot_be_halved():
+    network = small(flow_lengths=(5, 10), snippets=4, chosen=2).network
+    for videos, expected in ((4, [[0, 0, 1, 1], [1, 1, 0, 0]]), (3, [[0, 0, 1], [1, 1, 0]]), (1, [[0], [1]])):
+        clip = torch.empty(videos, 40, 2, 8, 8)
+        assert [network.training_kinds(clip, step).tolist() for step in (0, 1)] == expected
+    assert small().network.training_kinds(torch.empty(3, 6, 3, 8, 8), 1).tolist() == [0, 0, 0]
+
+
 def test_a_short_snippet_is_the_middle_of_a_long_one_and_a_video_is_judged_by_both():
     model = small(flow_lengths=(5, 10), snippets=4, chosen=2).eval()
     clip = torch.randn(2, 40, 2, 32, 32)
@@ -401,6 +409,7 @@ def test_wrong_settings():
         ({"chosen": 4, "candidates": "partitions", "rule": "max"}, "groups of 4: they must be equal"),
         ({"rule": "best"}, "rule 'best': must be one of max, kl"),
         ({"pooling": "median"}, "pooling 'median': must be one of"),
+        ({"pooling": "weighted", "weights": ()}, "weights go with 'weighted'"),
         ({"weights": (1, 2)}, "weights go with 'weighted'"),
         ({"flow_lengths": (5,), "snippet_frames": 3}, "snippet_frames 3"),
         ({"snippets": 40, "chosen": 20, "candidates": "all"}, "more than 100000 are to be sampled"),

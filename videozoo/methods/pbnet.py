@@ -67,9 +67,10 @@ class SnippetNetwork(nn.Module):
             clips = self.first(clips, kinds.repeat_interleave(snippets.shape[1])).unsqueeze(1)
         return self.backbone(clips).mean(dim=1).unflatten(0, snippets.shape[:2])
 
-    def training_kinds(self, clip: Tensor) -> Tensor:
-        """Half a batch of each length. Shape: (B, ...) -> (B,)."""
-        return torch.arange(len(clip), device=clip.device) * max(len(self.lengths), 1) // len(clip)
+    def training_kinds(self, clip: Tensor, step: int) -> Tensor:
+        """Half a batch of each length, in turn what cannot be halved. Shape: (B, ...) -> (B,)."""
+        kinds = max(len(self.lengths), 1)
+        return (torch.arange(len(clip), device=clip.device) * kinds // len(clip) + step) % kinds
 
 
 class PBNet(ActionRecognizer):
@@ -130,7 +131,7 @@ class PBNet(ActionRecognizer):
         """Watch, choose, then the loss of the chosen snippets (section IV-A, figure 3)."""
         network: Any = self.network
         clip, label = batch["clip"], batch["label"]
-        snippets, kinds = network.split(clip), network.training_kinds(clip)
+        snippets, kinds = network.split(clip), network.training_kinds(clip, batch_idx)
         count, chosen = snippets.shape[1], None
         if self.strategy.watches(count):
             watched = self.strategy.watch(network, network.score, snippets, kinds)

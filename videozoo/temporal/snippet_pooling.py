@@ -25,7 +25,7 @@ class SnippetPooling(nn.Module):
         super().__init__()
         if pooling not in POOLINGS:
             raise SettingError(f"pooling {pooling!r}: must be one of {', '.join(POOLINGS)}")
-        if (weights is not None) != (pooling == "weighted"):
+        if (weights is not None) != (pooling == "weighted") or (weights is not None and not len(weights)):
             raise SettingError(f"pooling {pooling!r}, weights {weights}: weights go with 'weighted' and only with it")
         self.pooling = pooling
         self.weights = None if weights is None else tuple(map(float, weights))
