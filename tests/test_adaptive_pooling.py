@@ -280,6 +280,7 @@ def test_wrong_settings():
         ({"generator": "beta"}, "generator 'beta': must be mixture or discrete"),
         ({"gaussians": 0}, "gaussians 0: must be at least 1"),
         ({"layers": 0}, "layers 0, segments 10: must be at least 1"),
+        ({"hidden": 0}, "hidden 0, grid 2: must be at least 1"),
         ({"flow_length": 0}, "flow_length 0: must be at least 1"),
     ):
         with pytest.raises(SettingError, match=message):

@@ -476,6 +476,7 @@ def test_recorded_attention_maps(reference):
         ("cpa", {"kernels": ()}, "at least one"),
         ("cpa", {"kernels": ("3x3x3", "2x2x2")}, "kernel '2x2x2'"),
         ("cpa", {"form": "plain"}, "form 'plain': allowed are rescaled, residual, literal"),
+        ("se", {"reduction": 0}, "reduction 0: must be at least 1"),
         ("gc", {"norm": "group"}, "norm 'group': allowed are layer, batch"),
         ("se_rnl", {"form": "x"}, "form 'x'"),
     ],

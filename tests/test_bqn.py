@@ -213,6 +213,7 @@ def test_single_pathways_cost_what_the_thesis_counts():
 def test_bqn_refuses_what_it_does_not_know():
     for options, text in (
         ({"quiet_input": "last_frame"}, "first_frame, average, complement"),
+        ({"quiet_scale": 0}, "quiet_scale 0: must be positive"),
         ({"lateral": "lc_9"}, "bplc"),
         ({"fusion": "product"}, "concatenation"),
         ({"to_quiet": "linear"}, "bottleneck"),

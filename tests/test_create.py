@@ -54,6 +54,8 @@ def test_wrong_names_say_what_there_is():
         create_model("tsm_resnet5O")
     with pytest.raises(SettingError, match="unknown hyperparameter 'drop_out', allowed are dropout, in_channels"):
         create_model("x3d_tiny", 4, drop_out=0.5)
+    with pytest.raises(SettingError, match="dropout 2: must be from 0 to 1"):
+        create_model("x3d_tiny", 4, dropout=2)
     for classes in (0, -1, True, 2.5):
         with pytest.raises(SettingError, match="num_classes"):
             create_model("x3d_tiny", classes)

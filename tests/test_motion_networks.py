@@ -114,6 +114,10 @@ def test_tesnet_refuses_places_that_are_not_there():
         create_model(f"tesnet_{TINY}", 4, placements=[["stage7_block0", 2]])
     with pytest.raises(SettingError, match="setting from 1 to 5"):
         create_model(f"tesnet_{TINY}", 4, placements=6)
+    with pytest.raises(SettingError, match="each must be a place"):
+        create_model(f"tesnet_{TINY}", 4, placements=[["input", 3, 1]])
+    with pytest.raises(SettingError, match="modality 'depth': must be rgb or flow"):
+        create_model(f"tesnet_{TINY}", 4, modality="depth")
     with pytest.raises(SettingError, match="squeezed 5"):
         create_model(f"tesnet_{TINY}", 4, placements=[["input", 3], ["stem", 5]])
 

@@ -183,6 +183,12 @@ def test_band_pass_at_stride_1_keeps_the_frames_and_works_on_maps_smaller_than_i
 # RGB difference and dynamic image
 
 
+@pytest.mark.parametrize("kind", [RGBDifference, DynamicImage])
+def test_what_changes_needs_two_frames(kind):
+    with pytest.raises(SettingError, match=r"frames 1: .*at least 2"):
+        kind(frames=1)
+
+
 def test_rgb_difference_is_the_difference():
     clip = torch.randn(1, 12, 3, 4, 5)
     answer = RGBDifference()(clip)

@@ -206,5 +206,7 @@ def test_pixel_projection_trains_its_own_objective():
 def test_pixel_projection_refuses_bad_settings():
     with pytest.raises(SettingError, match="dimension 9"):
         PixelProjection(dimension=9)
+    with pytest.raises(SettingError, match="stride 0"):
+        PixelProjection(stride=0)
     with pytest.raises(SettingError, match=r"perceptron 8.*1, 2, 3"):
         PixelProjection(perceptron=8)

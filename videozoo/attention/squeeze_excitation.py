@@ -3,9 +3,17 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videozoo.errors import SettingError
+
 
 def squeezed_width(channels: int, reduction: int) -> int:
-    """Channels of the bottleneck."""
+    """Channels of the bottleneck.
+
+    Raises:
+        SettingError: when the reduction is not positive.
+    """
+    if reduction < 1:
+        raise SettingError(f"reduction {reduction}: must be at least 1")
     return max(channels // reduction, 1)
 
 

@@ -2,7 +2,7 @@
 
 from videozoo.backbones import BACKBONES
 from videozoo.backbones.base import Backbone
-from videozoo.errors import UnknownNameError
+from videozoo.errors import SettingError, UnknownNameError
 
 
 def create_backbone(
@@ -17,9 +17,11 @@ def create_backbone(
 
     Raises:
         UnknownNameError: when there is no such backbone.
-        SettingError: when ``pretrained`` names no weights of this backbone.
+        SettingError: when ``pretrained`` names no weights of this backbone, or ``dropout`` is no probability.
     """
     if name not in BACKBONES:
         raise UnknownNameError("backbone", name, BACKBONES)
+    if dropout is not None and not 0 <= dropout <= 1:
+        raise SettingError(f"dropout {dropout}: must be from 0 to 1")
     chosen = {} if dropout is None else {"dropout": dropout}
     return BACKBONES[name](num_classes, in_channels=in_channels, pretrained=pretrained, **chosen)

@@ -136,6 +136,8 @@ class BQN(ActionRecognizer):
     ) -> None:
         if quiet_input not in QUIET_INPUTS:
             raise SettingError(f"quiet_input {quiet_input!r}: must be one of {', '.join(QUIET_INPUTS)}")
+        if not quiet_scale > 0:
+            raise SettingError(f"quiet_scale {quiet_scale}: must be positive, a share of the clip's size")
         usual = next(choice for pattern, choice in PATTERNS.items() if fnmatchcase(backbone, pattern))
         shared = usual["share_classifier"] if share_classifier is None else share_classifier
         busy, quiet = (create_backbone(backbone, num_classes, dropout=dropout, pretrained=pretrained) for _ in range(2))

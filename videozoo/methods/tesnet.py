@@ -94,6 +94,8 @@ class TeSNet(ActionRecognizer):
         pretrained: str | None = None,
         optimization: Optimization | None = None,
     ) -> None:
+        if modality not in ("rgb", "flow"):
+            raise SettingError(f"modality {modality!r}: must be rgb or flow")
         flow = modality == "flow"
         channels = FLOW_CHANNELS if flow else 3
         body = create_backbone(backbone, num_classes, in_channels=channels, dropout=dropout, pretrained=pretrained)
@@ -139,6 +141,8 @@ def ordered(placements: int | Sequence[Placement], backbone: Backbone) -> list[P
         if placements not in SETTINGS:
             raise SettingError(f"placements {placements}: must be a setting from 1 to {len(SETTINGS)}, or a list")
         placements = SETTINGS[placements]
+    if any(len(pair) != 2 for pair in placements):
+        raise SettingError(f"placements {placements}: each must be a place and the pictures that leave it")
     wanted = dict(placements)
     known = [place for place, _ in places_of(backbone)]
     unknown = sorted(set(wanted) - set(known))

@@ -54,6 +54,8 @@ class DynamicImage(nn.Module):
         std: Sequence[float] = IMAGENET_STD,
     ) -> None:
         super().__init__()
+        if frames < 2:
+            raise SettingError(f"frames {frames}: an order in time needs at least 2")
         if weights not in ("simple", "running_mean"):
             raise SettingError(f"weights {weights!r}: must be simple or running_mean")
         if rescale and not len(mean) == len(std) == in_channels:

@@ -74,6 +74,8 @@ class PixelProjection(nn.Module):
         super().__init__()
         if frames < 2 or not 1 <= dimension <= frames:
             raise SettingError(f"frames {frames}, dimension {dimension}: at least 2 frames, dimension from 1 to frames")
+        if min(kernel_size, stride, width) < 1:
+            raise SettingError(f"kernel_size {kernel_size}, stride {stride}, width {width}: must be at least 1")
         if perceptron not in PERCEPTRONS:
             raise SettingError(f"perceptron {perceptron}: must be one of {', '.join(map(str, PERCEPTRONS))}")
         self.frames_per_segment = frames

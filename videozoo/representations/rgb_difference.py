@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from videozoo.errors import SettingError
 from videozoo.representations.segments import split_segments
 
 
@@ -13,6 +14,8 @@ class RGBDifference(nn.Module):
 
     def __init__(self, *, in_channels: int = 3, frames: int = 6) -> None:
         super().__init__()
+        if frames < 2:
+            raise SettingError(f"frames {frames}: a difference needs at least 2")
         self.frames_per_segment = frames
         self.out_frames = 1
         self.out_channels = (frames - 1) * in_channels

@@ -98,6 +98,8 @@ class AdaptivePooling(nn.Module):
     ) -> None:
         super().__init__()
         _check(source, generator, layers, segments)
+        if hidden < 1 or grid < 1:
+            raise SettingError(f"hidden {hidden}, grid {grid}: must be at least 1")
         self.segments = segments
         self.reader = SequenceReader(features) if source == "sequence" else MapReader(features, grid=grid)
         self.generator = GaussianWeights(gaussians) if generator == "mixture" else DiscreteWeights(segments)
