@@ -8,7 +8,7 @@ from videozoo.errors import SettingError, UnknownNameError
 
 if TYPE_CHECKING:
     from videozoo.clip_spec import ClipSpec
-    from videozoo.data.datamodules import VideoDataModule
+    from videozoo.data.datamodules.base import VideoDataModule
 
 NAMES = "arid, breakfast, hmdb51, kinetics, something_something, thumos14, ucf101, video_folder"
 
@@ -16,9 +16,7 @@ NAMES = "arid, breakfast, hmdb51, kinetics, something_something, thumos14, ucf10
 def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which split, version or lists of a data set are meant."""
     parser.add_argument("--annotations", metavar="DIR", help="folder of the official lists, if elsewhere")
-    parser.add_argument(
-        "--set", nargs="+", default=(), metavar="NAME=VALUE", help="such as split=2, version=1"
-    )
+    parser.add_argument("--set", nargs="+", default=(), metavar="NAME=VALUE", help="such as split=2, version=1")
 
 
 def create_data(name: str, root: str, arguments: argparse.Namespace, spec: "ClipSpec") -> "VideoDataModule":

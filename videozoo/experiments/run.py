@@ -111,13 +111,12 @@ def kept_data(
         kept.clear()
         kept[key] = load_data(experiment, spec, roots)
     module: MovingDigits | ARID = kept[key]
-    if isinstance(module, ARID):
-        memory = module.opener
-        module = load_data(experiment, spec, roots)
-        module.opener = memory
-    else:
+    if isinstance(module, MovingDigits):
         module.show(spec)
-    return module
+        return module
+    again: ARID = load_data(experiment, spec, roots)
+    again.opener = module.opener  # with the videos in memory
+    return again
 
 
 def measure_cost(model: ActionRecognizer) -> dict[str, int]:
