@@ -34,6 +34,14 @@ def test_the_two_spaces_differ():
     torch.testing.assert_close(only_second.softmax(dim=1), unsure.double().softmax(dim=1))
 
 
+def test_scores_of_another_scale_are_fused_as_unit_vectors():
+    network, machine = torch.tensor([[30.0, 40.0, 0.0]]), torch.tensor([[-0.2, 0.0, 0.1]])
+    fused = fuse_scores([network, machine], [1, 1], "unit")
+    torch.testing.assert_close(fused, (network / 50 + machine / machine.norm()).double() / 2)
+    torch.testing.assert_close(fuse_scores([network, 7 * machine], [1, 1], "unit"), fused)
+    assert fuse_scores([network, 0 * machine], [1, 1], "unit").tolist() == [[0.3, 0.4, 0.0]]
+
+
 @pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0], [1.0, float("inf")], [1.0, float("nan")]])
 def test_wrong_weights(weights):
     with pytest.raises(SettingError, match="weights"):

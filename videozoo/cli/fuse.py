@@ -15,9 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=float, nargs="+", help="one a table (without: all equal)")
     parser.add_argument(
         "--space",
-        choices=("logits", "probabilities"),
+        choices=("logits", "probabilities", "unit"),
         default="logits",
-        help="averaged before or after softmax",
+        help="averaged before softmax, after it, or divided by their length, for scores that are no network's",
     )
     parser.add_argument("--output", metavar="FILE", help="write the fused scores as csv")
 

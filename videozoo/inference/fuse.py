@@ -1,6 +1,7 @@
 """Late fusion of several networks' answers to the same videos (two-stream networks; TVNet, section 5.2).
 
-The papers average scores before softmax: RGB to flow 2 : 3 in PBNet, 1 : 1.5 in DATP, 1 : 2 in TVNet.
+The papers average scores before softmax: RGB to flow 2 : 3 in PBNet, 1 : 1.5 in DATP, 1 : 2 in TVNet. With scores of
+another origin, such as a support vector machine's on trajectories, PBNet averages unit vectors (section V-F).
 """
 
 import csv
@@ -11,11 +12,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from videozoo.errors import AnnotationError, SettingError
 
-Space = Literal["logits", "probabilities"]
-SPACES = ("logits", "probabilities")
+Space = Literal["logits", "probabilities", "unit"]
+SPACES = ("logits", "probabilities", "unit")
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,10 @@ class ScoreTable:
 
 
 def fuse_scores(scores: Sequence[Tensor], weights: Sequence[float], space: Space = "logits") -> Tensor:
-    """Weighted mean of scores, or of the probabilities that they stand for.
+    """Weighted mean of scores, of the probabilities that they stand for, or of the scores over their length.
 
-    Softmax of the answer gives the fused probabilities in both cases. Shape: each (N, K) -> (N, K).
+    Softmax of the answer gives the fused probabilities in the first two cases; unit vectors give an order alone.
+    Shape: each (N, K) -> (N, K).
 
     Raises:
         SettingError: for another number of weights than of score arrays, weights that are negative or all 0, and
@@ -46,6 +49,8 @@ def fuse_scores(scores: Sequence[Tensor], weights: Sequence[float], space: Space
     stacked = torch.stack([array.double() for array in scores])
     if space == "logits":
         return (shares * stacked).sum(dim=0)
+    if space == "unit":
+        return (shares * F.normalize(stacked, dim=-1)).sum(dim=0)
     return torch.logsumexp(stacked.log_softmax(dim=-1) + shares.log(), dim=0)
 
 
