@@ -23,7 +23,10 @@ def test_frames_mean_and_representation_side_by_side(kind, videos, tmp_path):
 def test_kernels_of_a_trained_network_on_a_page(videos, tmp_path):
     out = tmp_path / "seen.html"
     assert main(["show", "busy", str(videos[1]), str(out), "--model", "mbpm_tsm_resnet10_tiny", *TINY]) == 0
-    assert out.read_text().count('src="data:image/png;base64,') == 2
+    page = out.read_text()
+    assert page.count('src="data:image/png;base64,') == 2
+    assert videos[1].name in page
+    assert str(videos[1].parent) not in page
 
 
 def test_wrong_settings_are_one_line(videos, tmp_path, capsys):

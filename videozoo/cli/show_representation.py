@@ -48,10 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
     clip = read_views(arguments.video, spec)[:1]
     if model is None and arguments.fit and hasattr(representation, "forward_with_loss"):
         fit(representation, clip, arguments.fit)
-    pictures = {f"{arguments.kind} of {arguments.video}": draw(arguments.kind, representation, clip, spec)}
+    pictures = {f"{arguments.kind} of {Path(arguments.video).name}": draw(arguments.kind, representation, clip, spec)}
     if model is not None and arguments.kind == "busy":
         pictures["kernels at the start of training and now"] = draw_kernels(model, representation)
-    if arguments.out.suffix == ".html":
+    if arguments.out.suffix.lower() == ".html":
         from html import escape
 
         body = "".join(f'<h2>{escape(text)}</h2><img src="{data_url(image)}">' for text, image in pictures.items())
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> None:
     """Refuse settings that no drawing can follow."""
-    if arguments.out.suffix not in (".png", ".html"):
+    if arguments.out.suffix.lower() not in (".png", ".html"):
         raise SettingError(f"{arguments.out}: must end in .png or .html")
     for name, least in (("segments", 1), ("size", 16), ("fit", 0)):
         if getattr(arguments, name) < least:
