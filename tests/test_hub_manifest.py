@@ -168,7 +168,7 @@ WRONG = [
     (("clip_spec", "std"), [1, 1, 0], "std and fps above 0"),
     (("hyperparameters", "pretrained"), "/etc/passwd.safetensors", "pretrained must be left out"),
     (("hyperparameters", "num_classes"), 10**9, "num_classes"),
-    (("hyperparameters", "nested"), {"a": 1}, "hyperparameters.nested"),
+    (("hyperparameters", "nested"), {"a": {"b": 1}}, "hyperparameters.nested"),
     (("results", 0, "top1"), float("nan"), "top1: Input should be a finite number"),
     (("results", 0, "top1"), 173, "top1"),
     (("results", 0, "kind"), "guessed", "results.0"),
