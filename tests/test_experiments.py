@@ -14,6 +14,7 @@ from videozoo.experiments.run import clip_of, kept_data
 from videozoo.experiments.table import summarize, to_markdown
 from videozoo.methods.create import create_model
 
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
 SMALL = """
 title: two networks on a few digits
 data: {name: moving_digits, train_videos: 4, test_videos: 4, size: 32, relevant_epochs: 1}
@@ -136,3 +137,17 @@ def test_wrong_experiments_get_one_line(small: Path, capsys: pytest.CaptureFixtu
         assert main(["reproduce", *words, "--out", str(small.parent / "none")]) == 2
         line = capsys.readouterr().err.strip().splitlines()[-1]
         assert said in line
+
+
+@pytest.mark.parametrize("record", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+def test_tables_in_the_documentation_are_what_the_experiments_give(record: Path) -> None:
+    """Each table belongs to its runs, and these to the settings as they are now."""
+    experiment = read_experiment(record.stem)
+    stored = json.loads(record.read_text(encoding="utf-8"))
+    assert stored["experiment"] == experiment.model_dump(mode="json")
+    assert sorted((run["variant"], run["seed"]) for run in stored["runs"]) == sorted(
+        (name, seed) for name in experiment.variants for seed in experiment.seeds
+    )
+    rows = summarize(experiment, stored["runs"])
+    assert rows == stored["rows"]
+    assert to_markdown(experiment, rows) == record.with_suffix(".md").read_text(encoding="utf-8")
