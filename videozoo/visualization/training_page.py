@@ -9,7 +9,7 @@ from torch import Tensor
 from videozoo.visualization.prediction_page import Shown, article, page
 
 COLOURS = ("#4a7fd6", "#d9822b", "#2e9e5b", "#9b59b6")
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 460, 240, 48, 28, 22  # of a chart, pixels
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 470, 240, 62, 28, 22  # of a chart, pixels
 TICKS = 5
 CELL = 22  # pixels of a class in the confusion matrix
 MOST_LABELS = 60  # classes whose names are written beside the matrix
