@@ -6,8 +6,8 @@ Hamming distances between neighbouring frames, each strip one grouping, each col
 """
 
 import argparse
-from pathlib import Path
 
+from videozoo.cli.show_rows import add_picture_arguments, draw_rows
 from videozoo.errors import SettingError
 
 DEFAULT_MODEL = "fullvideo_tsm_resnet10_tiny.moving_digits"
@@ -16,11 +16,7 @@ GROUPINGS = ("cumulative", "slope", "uniform")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `videozoo show clusters`."""
-    parser.add_argument("video", help="a video file, or a folder of pictures")
-    parser.add_argument("out", type=Path, help="picture to write, .png or .jpg")
-    parser.add_argument(
-        "--model", action="append", help=f"checkpoint, or an architecture (random weights); default {DEFAULT_MODEL}"
-    )
+    add_picture_arguments(parser, DEFAULT_MODEL, target=False)
     parser.add_argument("--grouping", action="append", choices=GROUPINGS, help="default: the model's own, or all")
     parser.add_argument("--clusters", type=int, default=None, help="default: the model's own number, or 8")
     parser.add_argument("--frames", type=int, default=32, help="frames read, spread over the video")
@@ -31,19 +27,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.frames < 2 or (arguments.clusters is not None and arguments.clusters < 1):
         raise SettingError(f"--frames {arguments.frames}, --clusters {arguments.clusters}: at least 2 and 1")
 
-    from videozoo.cli.models import load_or_create
-    from videozoo.visualization.frame_choice import cluster_rows, read_evenly, shown_frames
-    from videozoo.visualization.images import save_picture
-    from videozoo.visualization.timeline import Row, timeline
+    from videozoo.visualization.frame_choice import cluster_rows
 
-    rows: list[Row] = []
-    frames = None
-    for name in arguments.model or [DEFAULT_MODEL]:
-        model = load_or_create(name)
-        clip = read_evenly(arguments.video, model.clip_spec, arguments.frames)
-        frames = shown_frames(clip, model.clip_spec) if frames is None else frames
-        rows += cluster_rows(model, clip, arguments.grouping or [], arguments.clusters, name)
-    assert frames is not None
-    save_picture(timeline(Path(arguments.video).name, frames, rows), arguments.out)
-    print(f"picture: {arguments.out}")
-    return 0
+    return draw_rows(
+        arguments,
+        DEFAULT_MODEL,
+        lambda _: arguments.frames,
+        lambda model, clip, name: cluster_rows(model, clip, arguments.grouping or [], arguments.clusters, name),
+    )

@@ -8,6 +8,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videozoo.cli.show_rows import add_picture_arguments
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -16,12 +18,7 @@ DEFAULT_MODEL = "tsm_resnet10_tiny.moving_digits"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `videozoo show gradcam`."""
-    parser.add_argument("video", help="a video file, or a folder of pictures")
-    parser.add_argument("out", type=Path, help="picture to write, .png or .jpg")
-    parser.add_argument(
-        "--model", action="append", help=f"checkpoint, or an architecture (random weights); default {DEFAULT_MODEL}"
-    )
-    parser.add_argument("--class", dest="target", type=int, default=None, help="class number (default: the best)")
+    add_picture_arguments(parser, DEFAULT_MODEL)
 
 
 def run(arguments: argparse.Namespace) -> int:

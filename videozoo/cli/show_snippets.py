@@ -6,8 +6,8 @@ are. The max-rule needs the true `--class`; without one the network's answer sta
 """
 
 import argparse
-from pathlib import Path
 
+from videozoo.cli.show_rows import add_picture_arguments, draw_rows
 from videozoo.errors import SettingError
 
 DEFAULT_MODEL = "pbnet_tsm_resnet10_tiny.moving_digits"
@@ -15,15 +15,10 @@ DEFAULT_MODEL = "pbnet_tsm_resnet10_tiny.moving_digits"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `videozoo show snippets`."""
-    parser.add_argument("video", help="a video file, or a folder of pictures")
-    parser.add_argument("out", type=Path, help="picture to write, .png or .jpg")
-    parser.add_argument(
-        "--model", action="append", help=f"checkpoint, or an architecture (random weights); default {DEFAULT_MODEL}"
-    )
+    add_picture_arguments(parser, DEFAULT_MODEL)
     parser.add_argument("--snippets", type=int, default=12, help="snippets watched, spread over the video")
     parser.add_argument("--chosen", type=int, default=3)
     parser.add_argument("--rule", choices=("kl", "max", "loss_difference"), default="kl")
-    parser.add_argument("--class", dest="target", type=int, default=None, help="class number (default: the best)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,19 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.snippets < 1:
         raise SettingError(f"--snippets {arguments.snippets}: must be at least 1")
 
-    from videozoo.cli.models import load_or_create
-    from videozoo.visualization.frame_choice import read_evenly, shown_frames, snippet_row
-    from videozoo.visualization.images import save_picture
-    from videozoo.visualization.timeline import Row, timeline
+    from videozoo.visualization.frame_choice import snippet_row
 
-    rows: list[Row] = []
-    frames = None
-    for name in arguments.model or [DEFAULT_MODEL]:
-        model = load_or_create(name)
-        clip = read_evenly(arguments.video, model.clip_spec, arguments.snippets)
-        frames = shown_frames(clip, model.clip_spec) if frames is None else frames
-        rows.append(snippet_row(model, clip, arguments.chosen, arguments.rule, arguments.target, name))
-    assert frames is not None
-    save_picture(timeline(Path(arguments.video).name, frames, rows), arguments.out)
-    print(f"picture: {arguments.out}")
-    return 0
+    return draw_rows(
+        arguments,
+        DEFAULT_MODEL,
+        lambda _: arguments.snippets,
+        lambda model, clip, name: [snippet_row(model, clip, arguments.chosen, arguments.rule, arguments.target, name)],
+    )
