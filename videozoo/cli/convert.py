@@ -6,7 +6,7 @@ what needs more than that to be unpickled is refused.
 
 import argparse
 
-from videozoo.cli.settings import parse_setting
+from videozoo.cli.settings import add_setting_option, parse_setting
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,9 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--arch", help="the architecture, where several have equal shapes")
     parser.add_argument("--dataset", help="class names: kinetics400, ssv1, ssv2, ucf101, hmdb51")
     parser.add_argument("--frames", type=int, help="segments or frames of a clip, where the file does not say")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="a hyperparameter of the method"
-    )
+    add_setting_option(parser, "--set", "hyperparameters of the method")
     parser.add_argument("--cache-dir", help="cache folder of downloads")
     parser.add_argument("--local-files-only", action="store_true", help="never ask the network")
 

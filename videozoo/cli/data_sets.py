@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from videozoo.cli.settings import parse_setting
+from videozoo.cli.settings import add_setting_option, parse_setting
 from videozoo.errors import SettingError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ NAMES = "arid, breakfast, hmdb51, kinetics, something_something, thumos14, ucf10
 def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which split, version or lists of a data set are meant."""
     parser.add_argument("--annotations", metavar="DIR", help="folder of the official lists, if elsewhere")
-    parser.add_argument("--set", nargs="+", default=(), metavar="NAME=VALUE", help="such as split=2, version=1")
+    add_setting_option(parser, "--set", "such as split=2 version=1")
 
 
 def create_data(name: str, root: str, arguments: argparse.Namespace, spec: "ClipSpec") -> "VideoDataModule":

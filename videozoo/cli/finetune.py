@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videozoo.cli.data_sets import NAMES
-from videozoo.cli.settings import parse_setting
+from videozoo.cli.settings import add_setting_option, parse_setting
 
 if TYPE_CHECKING:
     from videozoo.finetuning.run import Result
@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_training(parser)
     data = parser.add_argument_group("videos")
     data.add_argument("--dataset", default="video_folder", help=f"what FOLDER is: {NAMES}")
-    data.add_argument("--set", nargs="+", default=(), metavar="NAME=VALUE", help="settings of that kind, gamma=3")
-    data.add_argument("--clip", nargs="+", default=(), metavar="NAME=VALUE", help="other clips: frames=8 size=96 ...")
+    add_setting_option(data, "--set", "settings of that kind: gamma=3")
+    add_setting_option(data, "--clip", "other clips: frames=8 size=96 ...")
     data.add_argument("--holdout", type=float, default=0.2, help="share kept for validation where there is no val part")
     data.add_argument("--balance", choices=("auto", "yes", "no"), default="auto", help="draw rare classes more often")
     data.add_argument("--no-flip", action="store_true", help="never mirror: where left and right are classes")

@@ -1,8 +1,14 @@
 """Settings by name on the command line."""
 
+import argparse
 from typing import Any
 
 from videozoo.errors import SettingError
+
+
+def add_setting_option(parser: argparse._ActionsContainer, option: str, text: str) -> None:
+    """An option that takes several NAME=VALUE, and may be given several times."""
+    parser.add_argument(option, nargs="+", action="extend", default=[], metavar="NAME=VALUE", help=text)
 
 
 def parse_setting(text: str, option: str = "--set") -> tuple[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from videozoo.cli.settings import add_setting_option, parse_setting
 from videozoo.clip_spec import Views
 from videozoo.errors import SettingError
 
@@ -53,9 +54,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `videozoo train-digits`."""
     parser.add_argument("--arch", required=True, help="an architecture's name")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="a hyperparameter of the method"
-    )
+    add_setting_option(parser, "--set", "hyperparameters of the method")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the results")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
@@ -76,7 +75,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, measure, write."""
     import pytorch_lightning as pl
 
-    from videozoo.cli.settings import parse_setting
     from videozoo.data.datamodules.moving_digits import MovingDigits
     from videozoo.data.digit_set import DigitSet
     from videozoo.hub.checkout import code_identity
