@@ -137,6 +137,7 @@ def test_wrong_experiments_get_one_line(small: Path, capsys: pytest.CaptureFixtu
         assert main(["reproduce", *words, "--out", str(small.parent / "none")]) == 2
         line = capsys.readouterr().err.strip().splitlines()[-1]
         assert said in line
+    assert not (small.parent / "none").exists()
 
 
 @pytest.mark.parametrize("record", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)

@@ -318,6 +318,7 @@ def test_list_of_recipes(capsys):
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "| recipe | setting | reported | source |"
     assert main(["recipes"]) == 0
+    assert main(["recipes", "pbnet-*"]) == 2
     assert "tvnet/hmdb51:untrained" in capsys.readouterr().out
 
 

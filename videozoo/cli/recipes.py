@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from videozoo.cli.recipe_files import list_recipes, read_recipe
+from videozoo.errors import UnknownNameError
 
 # The documents whose settings these are, and the networks that they build on.
 PAPERS = {
@@ -32,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print one line a recipe."""
     rows = [row_of(name) for name in list_recipes() if fnmatchcase(name, arguments.pattern)]
+    if not rows:
+        raise UnknownNameError("recipe", arguments.pattern, list_recipes())
     if arguments.format == "json":
         print(json.dumps(rows, indent=1))
     elif arguments.format == "markdown":

@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows = summarize(experiment, results)
     table = to_markdown(experiment, rows)
     record = {"experiment": experiment.model_dump(mode="json"), "rows": rows, "runs": results}
+    arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     (arguments.out / f"{name}.md").write_text(table, encoding="utf-8")
     print(table)

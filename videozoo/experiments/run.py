@@ -44,7 +44,6 @@ def run_experiment(
     unknown = set(only) - set(experiment.variants)
     if unknown:
         raise SettingError(f"no variant {sorted(unknown)[0]!r}: there are {', '.join(experiment.variants)}")
-    folder.mkdir(parents=True, exist_ok=True)
     results = []
     data: dict[Any, pl.LightningDataModule] = {}
     for name, variant in experiment.variants.items():
@@ -166,6 +165,7 @@ def _root(name: str, roots: dict[str, str]) -> str:
 
 def _write(file: Path, result: dict[str, Any]) -> None:
     """A run's file appears whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".part")
     partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     partial.replace(file)
