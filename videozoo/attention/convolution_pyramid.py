@@ -63,6 +63,6 @@ class ConvolutionPyramid(nn.Module):
 
 
 def widen(kernel: Tensor, size: Sequence[int]) -> Tensor:
-    """The same filter as a kernel of another size, zeros around it. Shape: (1, 1, t, h, w) -> (1, 1, *size)."""
+    """The same filter as a kernel of another size, zeros around it. Shape: (1, 1, t, h, w) -> ``(1, 1, *size)``."""
     frames, rows, columns = ((side - own) // 2 for side, own in zip(size, kernel.shape[2:], strict=True))
     return F.pad(kernel, (columns, columns, rows, rows, frames, frames))

@@ -103,7 +103,7 @@ class LateralExchange(nn.Module):
 
 
 def resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear, corners not aligned; nothing happens at equal size. Shape: (N, C, H, W) -> (N, C, *size)."""
+    """Bilinear, corners not aligned; nothing happens at equal size. Shape: (N, C, H, W) -> ``(N, C, *size)``."""
     if frames.shape[-2:] == size:
         return frames
     return F.interpolate(frames, size=size, mode="bilinear", align_corners=False)

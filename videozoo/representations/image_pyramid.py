@@ -23,7 +23,7 @@ def useful_scales(image: Tensor, scales: int, zoom: float) -> int:
 def resample(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear sampling on a grid that keeps the corners, without low-pass.
 
-    Shape: (B, C, H, W) -> (B, C, *size).
+    Shape: (B, C, H, W) -> ``(B, C, *size)``.
     """
     if image.shape[-2:] == size:
         return image

@@ -23,7 +23,7 @@ BACKWARD, FORWARD = 0, 1  # places of the divergence's and the gradient's kernel
 class DataTerm(NamedTuple):
     """Brightness difference, linear in the flow: rho(u) = rho_0 + g . u, kept as what the thresholding step needs.
 
-    With n = |g|^2 + epsilon: ``gradient`` g (2, B, H, W), ``slope`` -g / n (2, B, H, W), ``offset`` -rho_0 / n
+    With ``n = |g|^2 + epsilon``: ``gradient`` g (2, B, H, W), ``slope`` -g / n (2, B, H, W), ``offset`` -rho_0 / n
     (B, H, W), so that offset + slope . u = -rho(u) / n.
     """
 

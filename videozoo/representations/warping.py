@@ -12,10 +12,11 @@ def warp(image: Tensor, flow: Tensor, border: Border = "clamp") -> Tensor:
     """The image seen at every pixel's target: ``image(x + flow(x))``.
 
     Zero flow gives the image to the last bit, which grid_sample with its normalised grid does not. Outside the frame:
-        clamp: the nearest border pixel.
-        zeros: 0, as equation 10 says.
-        extrapolate: as the authors' program: displacements shrink by (W - 1)/W and (H - 1)/H, left of and above the
-            frame is 0, right of and below it the last two pixels are continued linearly.
+
+    - clamp: the nearest border pixel.
+    - zeros: 0, as equation 10 says.
+    - extrapolate: as the authors' program: displacements shrink by (W - 1)/W and (H - 1)/H, left of and above the frame
+      is 0, right of and below it the last two pixels are continued linearly.
 
     Shape: (B, C, H, W), flow (B, 2, H, W) in pixels, x first -> (B, C, H, W).
     """
