@@ -132,6 +132,12 @@ class VideoReader:
         if kept:
             yield torch.stack(kept)
 
+    def timed(self, *, change: Callable[[Tensor], Tensor] | None = None) -> Iterator[tuple[float | None, Tensor]]:
+        """Every frame in order, with its time in seconds (None: unknown). Shape: uint8 RGB (3, H, W)."""
+        convert = _then(self._to_tensor, change)
+        for frame in self._decode_all():
+            yield frame.time, convert(frame)
+
     def _rewind(self) -> None:
         """Back to the first packet with a fresh decoder; opening anew is the way that works for every container."""
         if not self._fresh:

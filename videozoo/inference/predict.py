@@ -170,7 +170,11 @@ def score_views(network: nn.Module, stacked: Tensor, views: Views, precision: Pr
 
 
 def _label(model: ActionRecognizer, file: str, scores: Tensor, topk: int, milliseconds: float) -> Prediction:
+    return Prediction(file, best_labels(model, scores, topk), scores, milliseconds)
+
+
+def best_labels(model: ActionRecognizer, scores: Tensor, topk: int) -> tuple[tuple[str, float], ...]:
+    """The ``topk`` best (label, probability) of scores (K,) before softmax."""
     probabilities = scores.sigmoid() if model.multilabel else scores.softmax(dim=-1)
     best = probabilities.topk(min(topk, len(probabilities)))
-    top = tuple((model.labels[k], p) for k, p in zip(best.indices.tolist(), best.values.tolist(), strict=True))
-    return Prediction(file, top, scores, milliseconds)
+    return tuple((model.labels[k], p) for k, p in zip(best.indices.tolist(), best.values.tolist(), strict=True))

@@ -95,11 +95,11 @@ class TVNet(nn.Module):
         self._run = run
 
     def forward(self, clip: Tensor) -> Tensor:
-        return self._stack(self.solve(*self._pairs(clip)), clip)
+        return self._stack(self.flow(*self._pairs(clip)), clip)
 
     def forward_with_loss(self, clip: Tensor) -> tuple[Tensor, Tensor]:
         """Flow stacks and the flow loss L_f of the prepared frames (TVNet, section 4.3)."""
-        frame1, frame2 = self._pairs(clip)
+        frame1, frame2 = self.preparation(*self._pairs(clip))
         flow = self.solve(frame1, frame2)
         weight, isotropic = self.options.data_weight, self.options.isotropic
         loss = tv_l1_energy(frame1, frame2, flow, data_weight=weight, isotropic=isotropic, border=self.border)
@@ -107,20 +107,16 @@ class TVNet(nn.Module):
 
     def flow(self, frame1: Tensor, frame2: Tensor) -> Tensor:
         """Displacement in pixels of what frame 1 shows, x first. Shape: twice (B, C, H, W) -> (B, 2, H, W)."""
-        return self.solve(*self.preparation(frame1, frame2))
+        return _in_parts(lambda *part: self.solve(*self.preparation(*part)), frame1, frame2)
 
     def solve(self, frame1: Tensor, frame2: Tensor) -> Tensor:
         """Flow between prepared frames. Shape: twice (B, 1, H, W) -> (B, 2, H, W)."""
         if frame1.dtype not in (torch.float32, torch.float64):  # grey levels squared leave no room in 16 bits
             frame1, frame2 = frame1.float(), frame2.float()
-        pairs = max(1, PIXELS_AT_ONCE // frame1[0].numel())
         with torch.autocast(frame1.device.type, enabled=False):
-            if frame1.is_cuda or torch.compiler.is_compiling():  # an exported graph has no loop over parts
-                return self._coarse_to_fine(frame1, frame2)[0]
-            parts = zip(frame1.split(pairs), frame2.split(pairs), strict=True)
-            return torch.cat([self._coarse_to_fine(*part)[0] for part in parts])
+            return _in_parts(self._coarse_to_fine, frame1, frame2)
 
-    def _coarse_to_fine(self, frame1: Tensor, frame2: Tensor) -> tuple[Tensor, DataTerm]:
+    def _coarse_to_fine(self, frame1: Tensor, frame2: Tensor) -> Tensor:
         zoom = self.options.zoom
         rows = self._scaled_filters().to(frame1.dtype).unflatten(0, (self.scales, self.warps, self.iterations))
         used = useful_scales(frame1, self.scales, zoom)
@@ -130,9 +126,9 @@ class TVNet(nn.Module):
             if flow is not None and scale < used - 1:
                 flow = resample(flow, size) / zoom
             small1, small2 = resample(frame1, size), resample(frame2, size)
-            flow, data = self._one_scale(small1, small2, flow, rows[self.scales - 1 - scale])
+            flow, _ = self._one_scale(small1, small2, flow, rows[self.scales - 1 - scale])
         assert flow is not None
-        return flow, data
+        return flow
 
     def _one_scale(
         self, frame1: Tensor, frame2: Tensor, flow: Tensor | None, filters: Tensor
@@ -178,9 +174,17 @@ class TVNet(nn.Module):
         return (flow * ratio.view(2, 1, 1)).expand(frame.shape[0], -1, -1, -1)
 
     def _pairs(self, clip: Tensor) -> tuple[Tensor, Tensor]:
-        """Prepared consecutive frames of all segments, (B x S x flows, 1, H, W)."""
+        """Consecutive grey frames of all segments, twice (B x S x flows, 1, H, W)."""
         frames = split_segments(self.preparation.to_grey(clip), self.frames_per_segment)
-        return self.preparation(frames[:, :, :-1].flatten(0, 2), frames[:, :, 1:].flatten(0, 2))
+        return frames[:, :, :-1].flatten(0, 2), frames[:, :, 1:].flatten(0, 2)
 
     def _stack(self, flow: Tensor, clip: Tensor) -> Tensor:
         return flow.reshape(clip.shape[0], -1, self.out_channels, *flow.shape[-2:])
+
+
+def _in_parts(solve: Callable[[Tensor, Tensor], Tensor], frame1: Tensor, frame2: Tensor) -> Tensor:
+    """``solve`` all pairs, on a CPU a few at a time."""
+    pairs = max(1, PIXELS_AT_ONCE // frame1[0, 0].numel())
+    if frame1.is_cuda or torch.compiler.is_compiling() or len(frame1) <= pairs:  # an exported graph has no loop
+        return solve(frame1, frame2)
+    return torch.cat([solve(*part) for part in zip(frame1.split(pairs), frame2.split(pairs), strict=True)])
