@@ -59,14 +59,15 @@ def test_a_stopped_experiment_goes_on_where_it_was(small: Path, capsys: pytest.C
     kept = json.loads(done.read_text(encoding="utf-8")) | {"top1": 12.5}
     done.write_text(json.dumps(kept), encoding="utf-8")
     assert main(command) == 0
-    table = capsys.readouterr().out.splitlines()[-7:]
+    table = capsys.readouterr().out.splitlines()[-8:]
     record = json.loads((out / "small.json").read_text(encoding="utf-8"))
     assert [(run["variant"], run["seed"]) for run in record["runs"]] == [
         ("four frames", 1), ("four frames", 2), ("eight frames", 1), ("eight frames", 2)
     ]  # fmt: skip
     assert record["runs"][0]["top1"] == 12.5
     assert record["rows"][0]["macs"] * 2 == record["rows"][1]["macs"]
-    assert (out / "small.md").read_text(encoding="utf-8").splitlines()[-4:] == table[-5:-1]
+    assert set(record["speed"]["clips_per_second"]) == {"four frames", "eight frames"}  # measured again, together
+    assert (out / "small.md").read_text(encoding="utf-8").splitlines()[-5:] == table[-6:-1]
 
 
 def test_variants_begin_with_the_same_backbone(small: Path) -> None:
@@ -112,11 +113,12 @@ def test_tables_tell_measured_from_reported() -> None:
     rows = summarize(experiment, runs)
     assert [row["top1_mean"] for row in rows] == [55.0, 40.0]
     assert rows[0]["top1_spread"] == pytest.approx(50**0.5)
-    table = to_markdown(experiment, rows).splitlines()
+    speed = {"clips_per_second": {"A": 99.6, "B": 8.0}, "clips_at_once": 8, "machine": "m", "date": "2026-01-01"}
+    table = to_markdown(experiment, rows, speed).splitlines()
     assert table[4].startswith("| A | 55.0 ± 7.1 | 2 |")
-    assert table[4].endswith("| - |")
+    assert table[4].endswith("| 100 | - |")
     assert table[5].startswith("| B | 40.0 | 1 |")
-    assert table[5].endswith("| 70.0 |")
+    assert table[5].endswith("| 8 | 70.0 |")
 
 
 def test_wrong_experiments_get_one_line(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,4 +153,4 @@ def test_tables_in_the_documentation_are_what_the_experiments_give(record: Path)
     )
     rows = summarize(experiment, stored["runs"])
     assert rows == stored["rows"]
-    assert to_markdown(experiment, rows) == record.with_suffix(".md").read_text(encoding="utf-8")
+    assert to_markdown(experiment, rows, stored["speed"]) == record.with_suffix(".md").read_text(encoding="utf-8")

@@ -6,7 +6,6 @@ contiguous memory. Rounds of all candidates are interleaved, so that a change of
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videozoo.cli.console import table_console
@@ -33,13 +32,14 @@ def run(arguments: argparse.Namespace) -> int:
     from videozoo.cli.models import load_or_create
     from videozoo.clip_spec import Views
     from videozoo.data.reading import read_views
+    from videozoo.evaluation.benchmark import machine_name
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     model = load_or_create(arguments.model)
     clip = read_views(arguments.video, model.clip_spec, Views())
     console = table_console()
-    console.print(f"{arguments.model}, clip {tuple(clip.shape[1:])}, {torch.get_num_threads()} threads, {_processor()}")
+    console.print(f"{arguments.model}, clip {tuple(clip.shape[1:])}, {machine_name()}")
     console.print(_table("network", _network_candidates(model, clip), arguments.rounds))
     console.print(_table("file to clip", _reading_candidates(arguments.video, model.clip_spec), arguments.rounds))
     console.print(_table("frames only", _frame_candidates(arguments.video, model.clip_spec), arguments.rounds))
@@ -162,15 +162,3 @@ def _table(title: str, candidates: dict[str, Callable[[], Any]], rounds: int) ->
     for timing in compare(candidates, rounds=rounds):
         table.add_row(timing.name, f"{1000 * timing.median:.1f}", f"{timing.ratio:.2f}")
     return table
-
-
-def _processor() -> str:
-    """The processor's name, for the reader of the figures."""
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        names = [line.split(":", 1)[1].strip() for line in information.read_text().splitlines() if "model name" in line]
-        if names:
-            return names[0]
-    import platform
-
-    return platform.processor() or platform.machine()

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run, then write DIR/NAME.json and DIR/NAME.md."""
+    """Run, measure speed, then write DIR/NAME.json and DIR/NAME.md."""
     from videozoo.experiments.experiment import list_experiments, read_experiment
 
     if arguments.experiment is None:
@@ -32,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     import torch
 
     from videozoo.experiments.run import run_experiment
+    from videozoo.experiments.speed import measured_speed
     from videozoo.experiments.table import summarize, to_markdown
 
     if arguments.threads:
@@ -40,8 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     roots = {key: getattr(arguments, key) for key in ("arid", "mnist", "backgrounds")}
     results = run_experiment(experiment, arguments.out / name, roots=roots, only=tuple(arguments.only))
     rows = summarize(experiment, results)
-    table = to_markdown(experiment, rows)
-    record = {"experiment": experiment.model_dump(mode="json"), "rows": rows, "runs": results}
+    speed = measured_speed(experiment, (row["variant"] for row in rows), arguments.out / name / "speed.json")
+    table = to_markdown(experiment, rows, speed)
+    record = {"experiment": experiment.model_dump(mode="json"), "rows": rows, "speed": speed, "runs": results}
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     (arguments.out / f"{name}.md").write_text(table, encoding="utf-8")

@@ -1,8 +1,6 @@
 """Run an experiment: train and test every variant with every seed, keeping each finished run."""
 
 import json
-import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 
 from videozoo.clip_spec import ClipSpec, Views
 from videozoo.data.datamodules.arid import ARID
 from videozoo.data.datamodules.moving_digits import MovingDigits
 from videozoo.data.digit_set import DigitSet
 from videozoo.errors import SettingError
+from videozoo.evaluation.benchmark import machine_name
 from videozoo.evaluation.cost import count_cost
 from videozoo.experiments.experiment import AridData, DigitData, Experiment, Variant
 from videozoo.methods.create import create_model
@@ -54,7 +52,7 @@ def run_experiment(
             elif not only or name in only:
                 started = time.perf_counter()
                 result = {"variant": name, "seed": seed, **train_and_test(experiment, variant, seed, roots, data)}
-                _write(file, result)
+                write_whole(file, result)
                 report(f"{name}, seed {seed}: top-1 {result['top1']:.1f} % in {time.perf_counter() - started:.0f} s")
                 results.append(result)
     return results
@@ -92,7 +90,7 @@ def train_and_test(
         **measure_cost(model),
         "train_seconds": round(trained, 1),
         "date": date.today().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "machine": machine_name(),
     }
 
 
@@ -120,10 +118,14 @@ def kept_data(
 
 def measure_cost(model: ActionRecognizer) -> dict[str, int]:
     """Parameters and multiply-adds of one clip."""
-    spec = model.clip_spec
-    channels = 3 if spec.modality == "rgb" else len(spec.mean)
-    cost = count_cost(model.network.cpu(), (1, spec.frames, channels, spec.size, spec.size))
+    cost = count_cost(model.network.cpu(), network_input(model.clip_spec, 1))
     return {"parameters": cost.parameters, "macs": cost.macs}
+
+
+def network_input(spec: ClipSpec, clips: int) -> tuple[int, int, int, int, int]:
+    """Shape (B, T, C, H, W) of so many clips."""
+    channels = 3 if spec.modality == "rgb" else len(spec.mean)
+    return clips, spec.frames, channels, spec.size, spec.size
 
 
 def num_classes_of(experiment: Experiment) -> int:
@@ -163,9 +165,9 @@ def _root(name: str, roots: dict[str, str]) -> str:
     return roots[name]
 
 
-def _write(file: Path, result: dict[str, Any]) -> None:
-    """A run's file appears whole or not at all."""
+def write_whole(file: Path, content: dict[str, Any]) -> None:
+    """A file of JSON appears whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".part")
-    partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     partial.replace(file)

@@ -32,10 +32,10 @@ def summarize(experiment: Experiment, results: list[dict[str, Any]]) -> list[dic
     return rows
 
 
-def to_markdown(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
-    """The table for people: measured columns first, the reported one apart."""
-    head = "| variant | measured top-1, % | seeds | parameters | multiply-adds |"
-    rule = "|---|---|---|---|---|"
+def to_markdown(experiment: Experiment, rows: list[dict[str, Any]], speed: dict[str, Any]) -> str:
+    """The table for people: measured columns first, the reported one apart; ``speed`` as ``measured_speed`` has it."""
+    head = "| variant | measured top-1, % | seeds | parameters | multiply-adds | clips/s |"
+    rule = "|---|---|---|---|---|---|"
     if experiment.reported:
         head, rule = f"{head} reported by the paper, % |", f"{rule}---|"
     lines = [f"# {experiment.title}", "", head, rule]
@@ -43,7 +43,7 @@ def to_markdown(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
         spread = "" if row["top1_spread"] is None else f" ± {row['top1_spread']:.1f}"
         line = (
             f"| {row['variant']} | {row['top1_mean']:.1f}{spread} | {row['runs']} | {row['parameters'] / 1e6:.3f} M "
-            f"| {row['macs'] / 1e6:.0f} M |"
+            f"| {row['macs'] / 1e6:.0f} M | {speed['clips_per_second'][row['variant']]:.0f} |"
         )
         if experiment.reported:
             line += f" {row['reported'] if row['reported'] is not None else '-'} |"
@@ -54,6 +54,8 @@ def to_markdown(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
         "",
         f"Data: {data}. From {start}, {experiment.epochs} epochs of batches of {experiment.batch_size}, the same for "
         "all; ± is the standard deviation over seeds.",
+        f"Clips/s: the network alone, {speed['clips_at_once']} clips at once, median of rounds in turn, "
+        f"{speed['machine']}, {speed['date']}.",
     ]
     if experiment.source:
         notes.append(f"Reported: {experiment.source}; another data set and scale, shown for the order of the rows.")
