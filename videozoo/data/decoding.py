@@ -84,7 +84,7 @@ class VideoReader:
     def rotation(self) -> int:
         """Degrees by which the stored picture is turned, counter-clockwise, to be displayed."""
         if self._rotation is None:
-            self._rotation = next((frame.rotation for frame in self._decode_all()), 0)
+            self._rotation = next((_turn(frame) for frame in self._decode_all()), 0)
         return self._rotation
 
     @property
@@ -252,8 +252,8 @@ class VideoReader:
         width, height = self._size or (frame.width, frame.height)
         picture: NDArray[np.uint8]
         picture = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)  # type: ignore[assignment]
-        if frame.rotation:
-            picture = np.ascontiguousarray(np.rot90(picture, frame.rotation // 90))
+        if turn := _turn(frame):
+            picture = np.ascontiguousarray(np.rot90(picture, turn // 90))
         return torch.from_numpy(picture).permute(2, 0, 1)
 
     def _note(self, problem: str) -> None:
@@ -291,6 +291,12 @@ def _wanted_packets(
             if not left:
                 break
     yield None
+
+
+def _turn(frame: VideoFrame) -> int:
+    """Degrees by which a picture is turned to be displayed, in quarter turns; a matrix of anything else is ignored."""
+    turn = 90 * round(frame.rotation / 90)
+    return turn if abs(frame.rotation - turn) <= 1 else 0
 
 
 def _then(
