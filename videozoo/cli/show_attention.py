@@ -59,18 +59,14 @@ def network_rows(
     """A row of frames a block, and before the first one the frames as they are."""
     from videozoo.cli.models import load_or_create
     from videozoo.data.reading import read_views
-    from videozoo.visualization.attention import chosen_block, look
-    from videozoo.visualization.heat import mark, paint, stretch, to_pixels
+    from videozoo.visualization.attention import look_row
+    from videozoo.visualization.heat import mark, to_pixels
 
     model = load_or_create(name)
-    clip = read_views(video, model.clip_spec)[:1]
-    frames = to_pixels(clip[0], model.clip_spec)
-    rows: list[tuple[str, Tensor]] = []
-    for wanted in places:
-        place, block = chosen_block(model, wanted)
-        weights = look(model, clip, position, block)
-        if first and not rows:
-            rows.append((f"{Path(video).name}, looking from frame {position[0]}", mark(frames, position)))
-        title = f"{name}, after block {place}: {weights.shape[0]} x {weights.shape[1]} x {weights.shape[2]} positions"
-        rows.append((title, mark(paint(frames, stretch(weights)), position)))
+    spec = model.clip_spec
+    clip = read_views(video, spec)[:1]
+    rows = [look_row(model, clip, spec, position, place, name) for place in places]
+    if first:
+        frames = mark(to_pixels(clip[0], spec), position)
+        rows.insert(0, (f"{Path(video).name}, looking from frame {position[0]}", frames))
     return rows

@@ -33,18 +33,13 @@ def run(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name) < least:
             raise SettingError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: must be at least {least}")
 
-    import torch
-
-    from videozoo.visualization.flow import colour_wheel, flow_pictures, full_motion
-    from videozoo.visualization.heat import labelled_strips
+    from videozoo.visualization.flow import flow_sheet
     from videozoo.visualization.images import save_picture
 
     frames, flows = _stored(arguments) or _computed(arguments)
-    full = full_motion(torch.cat([flow.flatten(2) for flow in flows.values()])[..., None])
-    rows = [] if frames is None else [(f"{arguments.file.name}, {len(frames)} places in the order of time", frames)]
-    rows += [(title, flow_pictures(flow, full)) for title, flow in flows.items()]
-    rows.append((f"full colour: {full:.1f} pixels a frame", colour_wheel(192)[None]))
-    save_picture(labelled_strips(rows, height=160), arguments.out)
+    title = arguments.file.name
+    shown = None if frames is None else (f"{title}, {len(frames)} places in the order of time", frames)
+    save_picture(flow_sheet(flows, shown), arguments.out)
     print(f"picture: {arguments.out}")
     return 0
 
@@ -54,13 +49,14 @@ def _stored(arguments: argparse.Namespace) -> "tuple[None, dict[str, Tensor]] | 
     from videozoo.data.flow_files import read_flo
     from videozoo.data.flow_images import decode_flow
     from videozoo.data.flow_source import open_flow
+    from videozoo.visualization.images import spread
 
     if arguments.file.suffix == ".flo":
         return None, {arguments.file.name: read_flo(arguments.file)[None]}
     if not arguments.file.is_dir() or not any(arguments.file.glob("flow_x_*.jpg")):
         return None
     with open_flow(arguments.file) as source:
-        fields = source.frames(_places(source.frame_count, arguments.pairs))
+        fields = source.frames(spread(source.frame_count, arguments.pairs))
     return None, {f"{arguments.file.name}, stored": decode_flow(fields, arguments.bound)}
 
 
@@ -71,12 +67,13 @@ def _computed(arguments: argparse.Namespace) -> "tuple[Tensor, dict[str, Tensor]
     from videozoo.data.flow_solvers import create_solver, resolve_solver
     from videozoo.data.frame_source import open_video
     from videozoo.data.transforms import resize_short_side
+    from videozoo.visualization.images import spread
 
     solver = resolve_solver(arguments.solver, "cpu")
     with open_video(arguments.file) as source:
         if source.frame_count < 2:
             raise SettingError(f"{arguments.file}: has one frame, flow needs two")
-        places = _places(source.frame_count - 1, arguments.pairs)
+        places = spread(source.frame_count - 1, arguments.pairs)
         frames = source.frames([place + k for place in places for k in range(2)])
     if min(frames.shape[-2:]) > arguments.short_side:
         frames = resize_short_side(frames, arguments.short_side, antialias=True)
@@ -109,9 +106,3 @@ def _nets(name: str) -> "dict[str, TVNet]":
     )
     title = "TVNet-" + "-".join(map(str, depth))
     return {f"{title} before training": start, f"{title} of {name}": trained.eval()}
-
-
-def _places(count: int, wanted: int) -> list[int]:
-    """Numbers spread evenly over the whole."""
-    wanted = min(wanted, count)
-    return [int((i + 0.5) * count / wanted) for i in range(wanted)]

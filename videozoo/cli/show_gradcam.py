@@ -38,14 +38,10 @@ def network_rows(video: str, name: str, target: int | None, *, first: bool) -> l
     """The frames with the class's heat, and before the first network's the frames as they are."""
     from videozoo.cli.models import load_or_create
     from videozoo.data.reading import read_views
-    from videozoo.visualization.grad_cam import grad_cam
-    from videozoo.visualization.heat import paint, stretch, to_pixels
+    from videozoo.visualization.grad_cam import heat_row
+    from videozoo.visualization.heat import to_pixels
 
     model = load_or_create(name)
     clip = read_views(video, model.clip_spec)[:1]
-    frames = to_pixels(clip[0], model.clip_spec)
-    heat, scores = grad_cam(model, clip, target)
-    shown = int(scores.argmax()) if target is None else target
-    title = f"{name}: {model.labels[shown]}, probability {scores.softmax(dim=-1)[shown]:.3f}"
-    rows = [(Path(video).name, frames)] if first else []
-    return [*rows, (title, paint(frames, stretch(heat)))]
+    rows = [(Path(video).name, to_pixels(clip[0], model.clip_spec))] if first else []
+    return [*rows, heat_row(model, clip, target, name)]

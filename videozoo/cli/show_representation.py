@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 # Last word of the verb -> name of the representation.
 KINDS = {"squeeze": "temporal_squeeze", "dynamic": "pixel_projection", "busy": "band_pass"}
-CAPTIONS = {"squeeze": "squeezed", "dynamic": "dynamic appearance", "busy": "busy"}
 FRAMES = {"squeeze": 10, "dynamic": 8, "busy": 3}
 
 
@@ -42,15 +41,16 @@ def run(arguments: argparse.Namespace) -> int:
 
     from videozoo.data.reading import read_views
     from videozoo.visualization.images import data_url
+    from videozoo.visualization.segment_sheets import band_pass_kernels, segment_sheet
 
     torch.manual_seed(0)
     model, representation, spec = chosen_representation(arguments)
     clip = read_views(arguments.video, spec)[:1]
     if model is None and arguments.fit and hasattr(representation, "forward_with_loss"):
         fit(representation, clip, arguments.fit)
-    pictures = {f"{arguments.kind} of {Path(arguments.video).name}": draw(arguments.kind, representation, clip, spec)}
+    pictures = {f"{arguments.kind} of {Path(arguments.video).name}": segment_sheet(representation, clip, spec)}
     if model is not None and arguments.kind == "busy":
-        pictures["kernels at the start of training and now"] = draw_kernels(model, representation)
+        pictures["kernels at the start of training and now"] = band_pass_kernels(model, representation)
     if arguments.out.suffix.lower() == ".html":
         from html import escape
 
@@ -80,16 +80,17 @@ def chosen_representation(arguments: argparse.Namespace) -> tuple[Any, "nn.Modul
     from videozoo.cli.models import load_or_create
     from videozoo.clip_spec import ClipSpec
     from videozoo.representations import REPRESENTATIONS
+    from videozoo.visualization.segment_sheets import input_representation
 
     kind = REPRESENTATIONS[KINDS[arguments.kind]]
     if arguments.model:
         model = load_or_create(arguments.model)
-        found = [module for module in model.modules() if isinstance(module, kind) and module.out_channels == 3]
-        if not found:
+        found = input_representation(model)
+        if not isinstance(found, kind):
             raise SettingError(f"{arguments.model}: has no {KINDS[arguments.kind]} at its input")
         spec = model.clip_spec
         length = spec.frames_per_segment
-        return model, found[0], replace(spec, frames=arguments.segments * length)
+        return model, found, replace(spec, frames=arguments.segments * length)
     length = arguments.frames or FRAMES[arguments.kind]
     module = kind() if arguments.kind == "busy" else kind(frames=length)
     frames = arguments.segments * length
@@ -110,38 +111,6 @@ def fit(representation: Any, clip: "Tensor", steps: int) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-
-
-def draw(kind: str, representation: Any, clip: "Tensor", spec: "ClipSpec") -> "Image.Image":
-    """A row a segment: frames, mean, representation."""
-    import torch
-
-    from videozoo.visualization.heat import to_pixels
-    from videozoo.visualization.representations import Strip, sheet, signed_pictures, stretched_pictures
-
-    with torch.inference_mode():
-        made = representation.eval()(clip)[0]
-    pictures = stretched_pictures(made) if kind == "squeeze" else signed_pictures(made)
-    length = spec.frames_per_segment
-    segments = to_pixels(clip[0], spec).unflatten(0, (-1, length))
-    means = to_pixels(clip[0].unflatten(0, (-1, length)).mean(dim=1), spec)
-    rows = [
-        [Strip(f"{length} frames", frames), Strip("mean", mean[None]), Strip(CAPTIONS[kind], shown)]
-        for frames, mean, shown in zip(segments, means, pictures.unflatten(0, (len(segments), -1)), strict=True)
-    ]
-    return sheet(rows, title=f"{len(rows)} segments in the order of time")
-
-
-def draw_kernels(model: Any, representation: Any) -> "Image.Image":
-    """The band-pass's kernels as they start and as they are."""
-    from videozoo.representations.band_pass import laplacian_of_gaussian
-    from videozoo.visualization.representations import kernel_sheet
-
-    settings = model.hparams
-    start = laplacian_of_gaussian(settings.kernel_size, settings.sigma, settings.normalisation).float()
-    space, time = representation.space.detach()[:, 0], representation.time.detach()[:, 0]
-    names = ("red", "green", "blue") if len(space) == 3 else ("shared",)
-    return kernel_sheet(start, space, time, names=names)
 
 
 def stacked(pictures: "list[Image.Image]") -> "Image.Image":

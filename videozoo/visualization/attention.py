@@ -4,7 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from videozoo.backbones.base import Attended, Backbone
+from videozoo.clip_spec import ClipSpec
 from videozoo.errors import SettingError
+from videozoo.visualization.heat import mark, paint, stretch, to_pixels
 
 
 def attention_blocks(model: nn.Module) -> dict[str, nn.Module]:
@@ -60,3 +62,17 @@ def look(model: nn.Module, clip: Tensor, position: tuple[int, int, int], block: 
     t, y, x = (place * cells // side for place, cells, side in zip(position, grid, sides, strict=True))
     with torch.no_grad():
         return block.weights(features, (t, y, x))[0]  # type: ignore[operator]
+
+
+def look_row(
+    model: nn.Module, clip: Tensor, spec: ClipSpec, position: tuple[int, int, int], place: str | None, name: str
+) -> tuple[str, Tensor]:
+    """The frames under the weights with which the position, in a ring, looks at them, and a line of text.
+
+    Shape: (1, T, C, H, W) -> uint8 (T, 3, H, W).
+    """
+    place, block = chosen_block(model, place)
+    weights = look(model, clip, position, block)
+    cells = " x ".join(map(str, weights.shape))
+    frames = paint(to_pixels(clip[0], spec), stretch(weights))
+    return f"{name}, after block {place}: {cells} positions", mark(frames, position)

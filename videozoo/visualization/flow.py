@@ -1,8 +1,13 @@
 """Optical flow in the usual colours: hue is direction, paleness is stillness (Baker et al., IJCV 2011)."""
 
+from collections.abc import Mapping
+
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.utils import flow_to_image
+
+from videozoo.visualization.heat import labelled_strips
 
 LARGEST_SHARE = 0.995  # of the pixels whose motion keeps below the full colour: single ones would make all others pale
 KNOWN = 1e9  # pixels; Middlebury writes more where it does not know
@@ -39,3 +44,15 @@ def colour_wheel(size: int) -> Tensor:
     flow = torch.stack([places.expand(size, size), places[:, None].expand(size, size)])
     outside = flow.square().sum(dim=0) > 1
     return flow_pictures(flow[None], full=1.0)[0].masked_fill(outside, 255)
+
+
+def flow_sheet(flows: Mapping[str, Tensor], frames: tuple[str, Tensor] | None = None) -> Image.Image:
+    """Rows of flow under their titles in colours of one scale, below the frames that they begin at, and the key.
+
+    Shape: flow (N, 2, H, W), frames uint8 (N, 3, H, W).
+    """
+    full = full_motion(torch.cat([flow.flatten(2) for flow in flows.values()])[..., None])
+    rows = [] if frames is None else [frames]
+    rows += [(title, flow_pictures(flow, full)) for title, flow in flows.items()]
+    rows.append((f"full colour: {full:.1f} pixels a frame", colour_wheel(192)[None]))
+    return labelled_strips(rows, height=160)

@@ -16,6 +16,12 @@ def to_image(frame: Tensor) -> Image.Image:
     return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
 
 
+def spread(count: int, wanted: int) -> list[int]:
+    """Places spread evenly over ``count`` of something, at most ``wanted``."""
+    wanted = min(wanted, count)
+    return [int((i + 0.5) * count / wanted) for i in range(wanted)]
+
+
 def film_strip(frames: Tensor, *, height: int = 96, gap: int = 3) -> Image.Image:
     """Frames side by side.
 
