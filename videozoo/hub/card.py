@@ -26,7 +26,7 @@ def model_card(row: Checkpoint, repo_id: str, tag: str, labels: Sequence[str] | 
     from huggingface_hub import ModelCardData
 
     metadata = ModelCardData(**card_metadata(row)).to_yaml()
-    return f"---\n{metadata}\n---\n{card_body(row, repo_id, tag, labels)}"
+    return f"---\n{metadata}\n---\n{card_body(row, f"{repo_id}@{tag}", labels)}"
 
 
 def card_metadata(row: Checkpoint) -> dict[str, Any]:
@@ -68,11 +68,11 @@ def card_metadata(row: Checkpoint) -> dict[str, Any]:
     return fields
 
 
-def card_body(row: Checkpoint, repo_id: str, tag: str, labels: Sequence[str] | None) -> str:
-    """The card below its header, in Markdown."""
+def card_body(row: Checkpoint, load_name: str, labels: Sequence[str] | None) -> str:
+    """The card below its header, in Markdown; ``load_name`` is what load_model takes."""
     parts = [
         f"# {row.name}\n\n{_summary(row)}",
-        f'```python\nfrom videozoo import load_model\n\nmodel = load_model("{repo_id}@{tag}")\n'
+        f'```python\nfrom videozoo import load_model\n\nmodel = load_model("{load_name}")\n'
         f'print(model.predict("clip.mp4", topk=5))\n```\n\n'
         "The weights are the state dict of `model.network`, a plain torch module; size and sha256 are verified.",
         f"## Input\n\n{_input(row)}",
