@@ -26,7 +26,8 @@ def model_card(row: Checkpoint, repo_id: str, tag: str, labels: Sequence[str] | 
     from huggingface_hub import ModelCardData
 
     metadata = ModelCardData(**card_metadata(row)).to_yaml()
-    return f"---\n{metadata}\n---\n{card_body(row, f"{repo_id}@{tag}", labels)}"
+    body = card_body(row, f"{repo_id}@{tag}", labels)
+    return f"---\n{metadata}\n---\n{body}"
 
 
 def card_metadata(row: Checkpoint) -> dict[str, Any]:
