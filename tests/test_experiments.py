@@ -73,7 +73,8 @@ def test_a_stopped_experiment_goes_on_where_it_was(small: Path, capsys: pytest.C
 def test_variants_begin_with_the_same_backbone(small: Path) -> None:
     """A checkpoint of the package, whatever stands in front of the backbone."""
     small.write_text(SMALL + "start: tsm_resnet10_tiny.moving_digits\n", encoding="utf-8")
-    start = read_experiment(str(small)).start_weights
+    experiment = read_experiment(str(small))
+    start = experiment.start_of(experiment.variants["four frames"])
     given = load_model("tsm_resnet10_tiny.moving_digits").network.backbone.stem.state_dict()
     stem = create_model("datp_tsm_resnet10_tiny", 4, pretrained=start).network.backbone.stem.state_dict()
     torch.testing.assert_close(stem, given)

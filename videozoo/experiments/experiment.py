@@ -5,13 +5,28 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from videozoo.errors import SettingError, UnknownNameError
 
 PACKAGE = Path(str(files("videozoo")))
 FOLDER = PACKAGE / "recipes" / "experiments"
 EMBEDDED = PACKAGE / "hub" / "embedded"
+
+
+def weights_of(checkpoint: str) -> Path:
+    """The file of a checkpoint that comes with the package."""
+    return EMBEDDED / f"{checkpoint}.safetensors"
+
+
+def _comes_with_the_package(checkpoint: str) -> str:
+    if not weights_of(checkpoint).is_file():
+        known = ", ".join(sorted(path.stem for path in EMBEDDED.glob("*.safetensors")))
+        raise ValueError(f"{checkpoint!r} is none of the checkpoints that come with the package: {known}")
+    return checkpoint
+
+
+Start = Annotated[str, AfterValidator(_comes_with_the_package)]
 
 
 class Strict(BaseModel):
@@ -44,11 +59,12 @@ Data = Annotated[DigitData | AridData, Field(discriminator="name")]
 
 
 class Variant(Strict):
-    """One row of the table: an architecture, its hyperparameters, and what it changes in the clip."""
+    """One row of the table: an architecture, its hyperparameters, and where its clip and its start differ."""
 
     arch: str
     hyperparameters: dict[str, Any] = {}
     clip: dict[str, Any] = {}
+    start: Start | None = None
 
 
 class Experiment(Strict):
@@ -65,28 +81,16 @@ class Experiment(Strict):
     batch_size: int = 16
     optimization: dict[str, Any] = {}
     clip: dict[str, Any] = {}
-    start: str | None = None
+    start: Start | None = None
     seeds: tuple[int, ...] = (1, 2, 3)
     variants: dict[str, Variant]
     reported: dict[str, float | str] = {}
     source: str = ""
 
-    @field_validator("start")
-    @classmethod
-    def _comes_with_the_package(cls, start: str | None) -> str | None:
-        if start is not None and not cls._weights(start).is_file():
-            known = ", ".join(sorted(path.stem for path in EMBEDDED.glob("*.safetensors")))
-            raise ValueError(f"{start!r} is none of the checkpoints that come with the package: {known}")
-        return start
-
-    @staticmethod
-    def _weights(start: str) -> Path:
-        return EMBEDDED / f"{start}.safetensors"
-
-    @property
-    def start_weights(self) -> str | None:
-        """The file of ``start``."""
-        return str(self._weights(self.start)) if self.start else None
+    def start_of(self, variant: Variant) -> str | None:
+        """The file whose backbone a variant begins with."""
+        start = variant.start or self.start
+        return str(weights_of(start)) if start else None
 
 
 def list_experiments() -> list[str]:

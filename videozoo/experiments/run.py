@@ -64,7 +64,7 @@ def train_and_test(
     """Train one network and count it on the test part; ``data`` keeps loaded videos from run to run."""
     pl.seed_everything(seed, verbose=False)
     optimization = Optimization(**experiment.optimization)
-    settings = {"pretrained": experiment.start_weights} | variant.hyperparameters
+    settings = {"pretrained": experiment.start_of(variant)} | variant.hyperparameters
     model = create_model(variant.arch, num_classes_of(experiment), optimization=optimization, **settings)
     model.clip_spec = clip_of(model.clip_spec, experiment.clip | variant.clip)
     module = kept_data(experiment, model.clip_spec, roots, data)
