@@ -23,7 +23,8 @@ from videozoo.finetuning.outcome import Outcome
 from videozoo.finetuning.settings import FineTuning
 from videozoo.finetuning.training import Device, freeze_all_but_classifier, new_model
 from videozoo.finetuning.videos import open_videos, read_each
-from videozoo.visualization.training_page import Chart, confusion_matrix, line_chart
+from videozoo.visualization.line_chart import Chart, line_chart
+from videozoo.visualization.training_page import confusion_matrix
 
 MODEL = "tsm_resnet10_tiny.moving_digits"
 COLOURS = {"blue": (20, 40, 220), "green": (30, 200, 40), "red": (220, 30, 30)}

@@ -43,6 +43,7 @@ VERBS: dict[tuple[str, ...], str] = {
     ("predict",): "predict",
     ("publish",): "publish",
     ("recipes",): "recipes",
+    ("report",): "report",
     ("reproduce",): "reproduce",
     ("show", "attention"): "show_attention",
     ("show", "busy"): "show_representation",

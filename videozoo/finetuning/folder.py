@@ -20,8 +20,9 @@ from videozoo.hub.save import write_whole
 from videozoo.hub.schema import Checkpoint
 from videozoo.training.recognizer import ActionRecognizer
 from videozoo.visualization.images import film_strip
+from videozoo.visualization.line_chart import Chart
 from videozoo.visualization.prediction_page import Answer, Shown
-from videozoo.visualization.training_page import Chart, training_page
+from videozoo.visualization.training_page import training_page
 
 REPORT, STATE, SETTINGS, CURVES = "report.html", "training", "settings.json", "curves.json"
 WORST, FRAMES, ANSWERS = 12, 6, 3  # clips on the page, frames and answers of each

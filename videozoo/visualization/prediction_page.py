@@ -23,6 +23,7 @@ td.meter { width: 55%; }
 .bar { background: var(--bar); height: .7rem; border-radius: 2px; min-width: 1px; }
 .right .bar { background: var(--right); } .wrong .bar { background: var(--wrong); }
 """
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,15 @@ def prediction_page(title: str, introduction: str, videos: Sequence[Shown]) -> s
     return page(title, introduction, "\n".join(article(video) for video in videos))
 
 
-def page(title: str, introduction: str, body: str, *, style: str = "") -> str:
-    """A whole page around a body of HTML; ``style`` is added to what all pages share."""
+def page(title: str, introduction: str, body: str, *, style: str = "", policy: str = POLICY) -> str:
+    """A whole page around a body of HTML; ``style`` is added to what all pages share.
+
+    ``policy`` tells the browser what the page may load: pictures within it, and nothing from elsewhere.
+    """
     return (
         "<!doctype html>\n"
         f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}{style}</style></head>\n"
         f"<body><h1>{escape(title)}</h1><p>{escape(introduction)}</p>\n{body}\n</body></html>\n"
@@ -63,7 +68,7 @@ def page(title: str, introduction: str, body: str, *, style: str = "") -> str:
 def article(video: Shown) -> str:
     """One video: its frames, and a table of every answer."""
     truth = f" &mdash; truth: <b>{escape(video.truth)}</b>" if video.truth is not None else ""
-    answers = "".join(_table(answer, video.truth) for answer in video.answers)
+    answers = "".join(answer_table(answer, video.truth) for answer in video.answers)
     return (
         f"<article><h2>{escape(video.name)}{truth}</h2>"
         f'<img src="{data_url(video.picture)}" alt="frames of {escape(video.name)}">'
@@ -71,7 +76,8 @@ def article(video: Shown) -> str:
     )
 
 
-def _table(answer: Answer, truth: str | None) -> str:
+def answer_table(answer: Answer, truth: str | None = None) -> str:
+    """What one model said, with a bar for every probability; the truth, where it is known, has a colour of its own."""
     rows = "".join(
         f'<tr class="{_verdict(label, place, truth)}"><td>{escape(label)}</td><td class="meter">'
         f'<div class="bar" style="width: {100 * probability:.1f}%"></div></td><td>{probability:.3f}</td></tr>'

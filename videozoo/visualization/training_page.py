@@ -1,34 +1,20 @@
 """One HTML page, without any other file, about a training: curves, confusions, the clips that went wrong."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from html import escape
 
 from torch import Tensor
 
+from videozoo.visualization.line_chart import CHART_STYLE, Chart, line_chart
 from videozoo.visualization.prediction_page import Shown, article, page
 
-COLOURS = ("#4a7fd6", "#d9822b", "#2e9e5b", "#9b59b6")
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 470, 240, 62, 28, 22  # of a chart, pixels
-TICKS = 5
 CELL = 22  # pixels of a class in the confusion matrix
 MOST_LABELS = 60  # classes whose names are written beside the matrix
 LETTER = 7  # pixels of a letter there
 STYLE = """
-.charts { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; }
-svg { max-width: 100%; height: auto; font: 12px system-ui, sans-serif; fill: currentColor; }
-svg .grid { stroke: var(--line); } svg .curve { fill: none; stroke-width: 2; }
 table.facts { width: auto; } table.facts td { white-space: normal; vertical-align: top; }
 .scroll { overflow-x: auto; }
 """
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Curves over epochs: one value an epoch for every name."""
-
-    title: str
-    curves: Mapping[str, Sequence[float]]
 
 
 def training_page(
@@ -49,41 +35,7 @@ def training_page(
         "<h2>Confusions</h2><p>Rows are the truth, columns the answers; the darker, the larger the share of the row."
         f'</p><div class="scroll">{confusion_matrix(confusion, classes)}</div>\n<h2>Worst clips</h2>{wrong}'
     )
-    return page(title, introduction, body, style=STYLE)
-
-
-def line_chart(chart: Chart) -> str:
-    """A chart as SVG; values that are no numbers leave gaps."""
-    values = [value for curve in chart.curves.values() for value in curve if value == value]
-    low, high = min([0.0, *values]), max([1e-9, *values])
-    epochs = max((len(curve) for curve in chart.curves.values()), default=1)
-    span = WIDTH - LEFT - 8, HEIGHT - TOP - BOTTOM
-
-    def place(epoch: int, value: float) -> tuple[float, float]:
-        across = LEFT + span[0] * (epoch / (epochs - 1) if epochs > 1 else 0.5)
-        return across, TOP + span[1] * (1 - (value - low) / (high - low))
-
-    parts = []
-    for tick in range(TICKS):
-        value = low + (high - low) * tick / (TICKS - 1)
-        _, y = place(0, value)
-        parts.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - 8}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
-    for epoch in sorted({0, (epochs - 1) // 2, epochs - 1}):
-        x, _ = place(epoch, low)
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{epoch + 1}</text>')
-    for number, (name, curve) in enumerate(chart.curves.items()):
-        colour = COLOURS[number % len(COLOURS)]
-        points = [place(epoch, value) for epoch, value in enumerate(curve) if value == value]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        parts.append(f'<polyline class="curve" stroke="{colour}" points="{path}"/>')
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in points]
-        parts.append(f'<text x="{LEFT + 130 * number}" y="12" fill="{colour}">{escape(name)}</text>')
-    label = escape(f"{chart.title} by epoch")
-    return (
-        f'<figure><figcaption>{label}</figcaption><svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-        f'role="img" aria-label="{label}">{"".join(parts)}</svg></figure>'
-    )
+    return page(title, introduction, body, style=CHART_STYLE + STYLE)
 
 
 def confusion_matrix(confusion: Tensor, classes: Sequence[str]) -> str:
