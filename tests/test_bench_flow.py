@@ -73,6 +73,10 @@ def test_table_and_results_file(pairs, tmp_path, capsys):
     assert [rows["TVNet-10", train]["steps"] for train in ("none", "u0", "all")] == [0, 3, 3]
     assert rows["TVNet-10", "u0"]["measured"] < rows["TVNet-10", "none"]["measured"] < 1.0
     assert set(rows["TVNet-10", "none"]["pairs"]) == {"A", "B"}
+    table = out.with_suffix(".md").read_text()
+    measured = rows["TVNet-10", "all"]["measured"]
+    assert f"| TVNet-10 | all | 3 | {measured:.3f} | 1.24 |" in table
+    assert "| zero flow | - | - | 1.000 | - |" in table
 
 
 def test_wrong_settings(capsys):

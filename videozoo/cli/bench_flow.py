@@ -6,6 +6,7 @@ too (all). The rows named TV-L1 are OpenCV's solver with the same scales, warps 
 
 import argparse
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--optimizer", choices=("adam", "sgd"), default="adam")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, help="threads of torch and OpenCV")
-    parser.add_argument("--out", type=Path, help="write the results as JSON")
+    parser.add_argument("--out", type=Path, help="write the results as JSON, and errors also as FILE.md")
     parser.add_argument("--speed", action="store_true", help="time and memory instead of errors")
     parser.add_argument("--rounds", type=int, default=9, help="of --speed")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="of --speed; cpu on a busy machine")
@@ -45,6 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
         results = _run_errors(arguments)
     if arguments.out:
         arguments.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        if not arguments.speed:
+            from videozoo.evaluation.flow_table import flow_table
+
+            arguments.out.with_suffix(".md").write_text(flow_table(results), encoding="utf-8")
     return 0
 
 
@@ -54,6 +59,7 @@ def _run_errors(arguments: argparse.Namespace) -> dict[str, Any]:
     from videozoo.cli.bench_flow_errors import opencv_rows, tvnet_rows, zero_row
     from videozoo.cli.console import table_console
     from videozoo.data.middlebury import read_pairs
+    from videozoo.evaluation.benchmark import machine_name
     from videozoo.evaluation.reported_flow import SOURCE
 
     pairs = read_pairs(arguments.folder)
@@ -68,4 +74,11 @@ def _run_errors(arguments: argparse.Namespace) -> dict[str, Any]:
         table.add_row(row["method"], row["training"], str(row["steps"]), f"{row['measured']:.3f}", reported, *by_pair)
     table_console().print(table)
     unit = "pixels, mean end-point error over known pixels, mean over pairs"
-    return {"unit": unit, "reported": SOURCE, "rows": rows}
+    return {
+        "unit": unit,
+        "reported": SOURCE,
+        "training": {name: getattr(arguments, name) for name in ("optimizer", "rate", "steps", "seconds")},
+        "machine": machine_name(),
+        "date": date.today().isoformat(),
+        "rows": rows,
+    }
