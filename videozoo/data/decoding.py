@@ -6,19 +6,17 @@ from os import PathLike, fspath
 from types import TracebackType
 
 import av
-import numpy as np
 import torch
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 from torch import Tensor
 
-from videozoo.data.container import open_stream, reason
+from videozoo.data.container import check_size, frame_rate, open_stream
 from videozoo.data.packet_index import PacketIndex, Stretch, index_packets
+from videozoo.data.playback import Playback, as_displayed, quarter_turns
 from videozoo.errors import VideoError
 
-DEFAULT_FPS = 25.0  # of a file that does not say
 KEPT_BYTES = 48 << 20  # of decoded pictures, held from counting the frames of a file until they are asked for
 
 
@@ -66,7 +64,7 @@ class VideoReader:
     @property
     def fps(self) -> float:
         """Average frames a second."""
-        return float(self._stream.average_rate or self._stream.guessed_rate or DEFAULT_FPS)
+        return frame_rate(self._stream)
 
     @property
     def height(self) -> int:
@@ -84,7 +82,7 @@ class VideoReader:
     def rotation(self) -> int:
         """Degrees by which the stored picture is turned, counter-clockwise, to be displayed."""
         if self._rotation is None:
-            self._rotation = next((_turn(frame) for frame in self._decode_all()), 0)
+            self._rotation = 90 * next((quarter_turns(frame) for frame in self._decode_all()), 0)
         return self._rotation
 
     @property
@@ -132,12 +130,6 @@ class VideoReader:
         if kept:
             yield torch.stack(kept)
 
-    def timed(self, *, change: Callable[[Tensor], Tensor] | None = None) -> Iterator[tuple[float | None, Tensor]]:
-        """Every frame in order, with its time in seconds (None: unknown). Shape: uint8 RGB (3, H, W)."""
-        convert = _then(self._to_tensor, change)
-        for frame in self._decode_all():
-            yield frame.time, convert(frame)
-
     def _rewind(self) -> None:
         """Back to the first packet with a fresh decoder; opening anew is the way that works for every container."""
         if not self._fresh:
@@ -156,33 +148,15 @@ class VideoReader:
     def _decode_all(self) -> Iterator[VideoFrame]:
         """Every frame that decodes, from the first; damaged packets are skipped and counted."""
         self._rewind()
-        damaged, frames = 0, 0
-        for packet in self._sound_packets():
-            try:
-                decoded = packet.decode()
-            except av.FFmpegError:
-                damaged += 1
-                continue
-            frames += len(decoded)
-            if decoded and self._size is None:
-                self._size = decoded[0].width, decoded[0].height
-            yield from decoded
-        if not frames:
-            raise VideoError(f"{self.path}: no frame of it decodes ({damaged} damaged packets)")
-        if damaged:
-            self._note(f"{damaged} damaged packets were skipped, {frames} frames decode")
-
-    def _sound_packets(self) -> "Iterator[Packet[VideoStream]]":
-        """Packets up to the end of the file, or to where it was cut off."""
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                yield next(packets)
-            except StopIteration:
-                return
-            except av.FFmpegError as error:
-                self._note(f"the file ends in the middle of a packet ({reason(error)})")
-                return
+        playback = Playback(self._container, self._stream)
+        for frame in playback:
+            if self._size is None:
+                self._size = frame.width, frame.height
+            yield frame
+        if not playback.frames:
+            raise VideoError(f"{self.path}: no frame of it decodes ({playback.damaged} damaged packets)")
+        for problem in filter(None, (playback.cut_off, playback.damage)):
+            self._note(problem)
 
     def _count_by_decoding(self) -> int:
         """Decode everything, and keep what was decoded of a short video, since frames of it will be asked for next."""
@@ -235,7 +209,7 @@ class VideoReader:
         """
         if not self._careful:
             self._rewind()
-            self._stream.codec_context.options = {"err_detect": "explode"}
+            self._stream.codec_context.options |= {"err_detect": "explode"}
             self._careful = True
         self._container.seek(stretch.entry, stream=self._stream, backward=True)
         expected = iter(stretch.times)
@@ -249,12 +223,8 @@ class VideoReader:
 
     def _to_tensor(self, frame: VideoFrame) -> Tensor:
         """One frame as displayed. Shape: uint8 RGB (3, H, W), channels last in memory."""
-        width, height = self._size or (frame.width, frame.height)
-        picture: NDArray[np.uint8]
-        picture = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)  # type: ignore[assignment]
-        if turn := _turn(frame):
-            picture = np.ascontiguousarray(np.rot90(picture, turn // 90))
-        return torch.from_numpy(picture).permute(2, 0, 1)
+        check_size(self.path, *(self._size or (frame.width, frame.height)))  # which can differ from the container's
+        return as_displayed(frame, self._size)
 
     def _note(self, problem: str) -> None:
         """Remember a problem, and warn of it once."""
@@ -291,12 +261,6 @@ def _wanted_packets(
             if not left:
                 break
     yield None
-
-
-def _turn(frame: VideoFrame) -> int:
-    """Degrees by which a picture is turned to be displayed, in quarter turns; a matrix of anything else is ignored."""
-    turn = 90 * round(frame.rotation / 90)
-    return turn if abs(frame.rotation - turn) <= 1 else 0
 
 
 def _then(

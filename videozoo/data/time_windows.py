@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from videozoo.data.decoding import DEFAULT_FPS
+from videozoo.data.container import DEFAULT_FPS
 from videozoo.errors import SettingError
 
 NEAR = 1e-6  # seconds; a frame this near to a window's edge begins on it

@@ -9,13 +9,16 @@ import torch
 from torch import Tensor
 
 from videozoo.clip_spec import ClipSpec, Views
+from videozoo.data.container import Opening
 from videozoo.data.crops import centre_place
-from videozoo.data.decoding import VideoReader
+from videozoo.data.held_pictures import HeldPictures, Picture
 from videozoo.data.sampling import sample_indices
-from videozoo.data.time_windows import Window, check_durations, cut_windows, steady_times
+from videozoo.data.stream import Stream
+from videozoo.data.time_windows import Window, check_durations, cut_windows
 from videozoo.data.transforms import resize_short_side, test_short_side, views
 from videozoo.inference.optimize import optimize_for_inference
 from videozoo.inference.predict import Precision, best_labels, score_views
+from videozoo.inference.read_ahead import ReadAhead
 from videozoo.training.recognizer import ActionRecognizer
 
 
@@ -41,38 +44,43 @@ def predict_windows(
     topk: int = 5,
     precision: Precision = "float32",
     batch_size: int = 8,
+    opening: Opening | None = None,
+    reconnect: int = 3,
 ) -> Iterator[WindowPrediction]:
     """Label windows of ``window`` seconds, one every ``stride``, in one pass through a video of any length.
 
     A window is answered as a file would be that holds just its frames, with one centre view. What is left at the end
     is answered as a shorter window where it is half a window long, or the only one. Memory grows with the window, not
-    with the video.
+    with the video. The source is a file, an address (rtsp, http, udp) or a device, with ``opening`` where FFmpeg needs
+    to be told; windows of a live one are answered as soon as they are complete, and none spans a break.
 
     Raises:
-        VideoError: when the source is no readable video.
+        VideoError: when the source is no readable video; after the answers so far where it broke off for good.
         SettingError: for durations that are not positive.
     """
     check_durations(window, stride)
     network = optimize_for_inference(model.network)
-    spec = model.clip_spec
-    view = Views(average=spec.views.average)
-    batch: list[tuple[float, float, Tensor]] = []
+    average = Views(average=model.clip_spec.views.average)
+    stream = Stream(fspath(source), opening=opening, reconnect=reconnect)
+    clips = _window_clips(stream, model.clip_spec, window, stride)
+    with ReadAhead(clips, batch_size, stream.stopped) as ahead:
+        for batch in ahead.batches(batch_size, full=not stream.live):
+            stacked = torch.stack([clip for _, _, clip in batch])
+            scores = score_views(network, stacked, average, precision, batch_size)
+            for (start, end, _), score in zip(batch, scores, strict=True):
+                yield WindowPrediction(start, end, best_labels(model, score, topk), score)
 
-    def answers() -> Iterator[WindowPrediction]:
-        clips = torch.stack([clip for _, _, clip in batch])
-        scores = score_views(network, clips, view, precision, batch_size)
-        for (start, end, _), score in zip(batch, scores, strict=True):
-            yield WindowPrediction(start, end, best_labels(model, score, topk), score)
 
-    with VideoReader(fspath(source)) as reader:
-        frames = reader.timed(change=partial(centre_square, spec=spec))
-        for cut in cut_windows(steady_times(frames, reader.fps), window, stride, fps=reader.fps):
-            batch.append((cut.start, cut.end, window_clip(cut, spec, reader.fps)))
-            if len(batch) == batch_size:
-                yield from answers()
-                batch = []
-        if batch:
-            yield from answers()
+def _window_clips(
+    stream: Stream, spec: ClipSpec, window: float, stride: float
+) -> Iterator[tuple[float, float, Tensor]]:
+    """Start, end and clip (1, T, C, size, size) of every window of a stream, which is closed at the end."""
+    with stream:
+        held = HeldPictures(partial(centre_square, spec=spec))
+        for begin, frames in stream.runs():
+            pictures = ((time, held.add(frame)) for time, frame in frames)
+            for cut in cut_windows(pictures, window, stride, fps=stream.fps):
+                yield begin + cut.start, begin + cut.end, window_clip(cut, spec, stream.fps)
 
 
 def centre_square(frame: Tensor, spec: ClipSpec) -> Tensor:
@@ -82,8 +90,8 @@ def centre_square(frame: Tensor, spec: ClipSpec) -> Tensor:
     return scaled[..., y : y + spec.size, x : x + spec.size].clone()
 
 
-def window_clip(window: Window[Tensor], spec: ClipSpec, fps: float) -> Tensor:
+def window_clip(window: Window[Picture], spec: ClipSpec, fps: float) -> Tensor:
     """The clip that the ordinary sampler takes from a video of just these frames. Shape: (1, T, C, size, size)."""
     (chosen,) = sample_indices(spec, len(window.frames), window.rate(fps))
-    frames = torch.stack([window.frames[index] for index in chosen])
+    frames = torch.stack([window.frames[index].tensor() for index in chosen])
     return views(frames[None], spec, Views(resize=spec.size))
