@@ -1,10 +1,13 @@
 """The model card of a checkpoint: metadata that a hub reads, and what people ask first. Made from the row alone."""
 
+import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from videozoo.hub.schema import Checkpoint, Figures, Measured, Reported
-from videozoo.hub.tables import clip_text, views_text
+from videozoo.hub.tables import views_text
+from videozoo.methods import METHODS
 
 # SPDX identifiers that a hub knows by these names; any other licence is "other", with its own name and link.
 HUB_LICENCES = {
@@ -16,17 +19,42 @@ HUB_LICENCES = {
     "CC-BY-NC-4.0": "cc-by-nc-4.0",
 }
 
+THESIS = "Huang, Spatio-Temporal Modeling for Action Recognition in Videos, thesis, University of York, 2022"
+
+# What a visitor may not know of a data set that networks here are trained on.
+DATA = {
+    "imagenet1k": "photographs of 1000 kinds of things, one frame each",
+    "kinetics400": "ten-second clips from the web, 400 human actions",
+    "moving_digits": "made videos of 32 frames, a digit moving up, down, left or right for a part of the time, between "
+    "black frames, empty ones and other digits (`videozoo make-digits`)",
+    "ssv1": "short clips of hands that do 174 things with objects, told apart by their order in time",
+    "ssv2": "short clips of hands that do 174 things with objects, told apart by their order in time",
+    "ucf101": "clips from the web, 101 human actions",
+    "hmdb51": "clips from films and the web, 51 human actions",
+}
+SAMPLING = {
+    "uniform": "spread evenly over the video",
+    "dense": "from a window of 64 frames",
+    "timed": "at a fixed distance in time",
+    "all": "all in order",
+}
+
 USE = """Labelling short videos with one of the classes below, and starting point for training on other classes. Not
 meant for deciding about people: the labels describe what is done in a clip, learnt from one collection of videos with
 its own biases, and a network always answers with one of its classes, also where none applies."""
+MADE_DATA = """Showing that the method works, and how, in seconds on a CPU; examples and tests. Trained on made videos
+alone: it recognises nothing in real ones, and its figures say little about real ones. As a starting point for other
+classes it is good for tests, not for results."""
 
 
-def model_card(row: Checkpoint, repo_id: str, tag: str, labels: Sequence[str] | None = None) -> str:
-    """README.md of a repository that holds the checkpoint."""
+def model_card(
+    row: Checkpoint, repo_id: str, tag: str, labels: Sequence[str] | None = None, *, packaged: bool = False
+) -> str:
+    """README.md of a repository that holds the checkpoint; ``packaged`` says that it comes with this package too."""
     from huggingface_hub import ModelCardData
 
     metadata = ModelCardData(**card_metadata(row)).to_yaml()
-    body = card_body(row, f"{repo_id}@{tag}", labels)
+    body = card_body(row, f"{repo_id}@{tag}", labels, packaged=packaged)
     return f"---\n{metadata}\n---\n{body}"
 
 
@@ -40,7 +68,11 @@ def card_metadata(row: Checkpoint) -> dict[str, Any]:
             dataset_type=result.dataset,
             dataset_name=result.dataset,
             dataset_split=result.split,
-            dataset_args={"views": views_text(result.protocol), "average": result.protocol.average},
+            dataset_args={
+                "views": views_text(result.protocol),
+                "average": result.protocol.average,
+                **({"note": result.note} if result.note else {}),
+            },
             metric_type="accuracy",
             metric_name=f"{metric} ({result.kind})",
             metric_value=value,
@@ -69,39 +101,63 @@ def card_metadata(row: Checkpoint) -> dict[str, Any]:
     return fields
 
 
-def card_body(row: Checkpoint, load_name: str, labels: Sequence[str] | None) -> str:
+def card_body(row: Checkpoint, load_name: str, labels: Sequence[str] | None, *, packaged: bool = False) -> str:
     """The card below its header, in Markdown; ``load_name`` is what load_model takes."""
     parts = [
         f"# {row.name}\n\n{_summary(row)}",
-        f'```python\nfrom videozoo import load_model\n\nmodel = load_model("{load_name}")\n'
-        f'print(model.predict("clip.mp4", topk=5))\n```\n\n'
-        "The weights are the state dict of `model.network`, a plain torch module; size and sha256 are verified.",
+        f"## Use\n\n{_use(row, load_name, packaged=packaged)}",
         f"## Input\n\n{_input(row)}",
-        f"## Figures\n\n{_figures(row)}",
-        f"## Intended use and limits\n\n{USE}",
+        f"## Results\n\n{_figures(row)}",
+        f"## Intended use and limits\n\n{MADE_DATA if row.dataset == 'moving_digits' else USE}",
         f"## Origin and licence\n\n{_origin(row)}",
     ]
     if labels:
-        parts.append(f"## Classes\n\n{len(labels)}, in the order of labels.txt: {', '.join(labels[:8])}, ...")
+        shown = ", ".join(labels[:8]) + (", ..." if len(labels) > 8 else "")
+        parts.append(f"## Classes\n\n{len(labels)}, in the order of labels.txt: {shown}")
     if row.paper:
         parts.append(f"## Paper\n\n[{row.paper.title}]({row.paper.url})")
     return "\n\n".join(parts) + "\n"
 
 
 def _summary(row: Checkpoint) -> str:
-    text = f"`{row.arch}` ({row.method}) for {row.num_classes} classes of {row.dataset}"
+    """What the method does, in the first line of its file; then data and cost."""
+    method = METHODS.get(row.method)
+    told = (sys.modules[method.__module__].__doc__ or "").splitlines()[:1] if method else []
+    idea = re.sub(r"\bthesis\b", THESIS, told[0], count=1) + "\n\n" if told else ""
+    about = f": {DATA[row.dataset]}" if row.dataset in DATA else ""
+    text = f"{idea}`{row.arch}` for the {row.num_classes} classes of {row.dataset}{about}."
     if row.cost:
-        clip = " x ".join(map(str, row.cost.clip))
-        text += f"; {row.cost.params / 1e6:.2f} M parameters, {row.cost.gmacs:.2f} G multiply-adds a clip of {clip}"
-    return f"{text}."
+        frames, height, width = row.cost.clip
+        text += (
+            f" {row.cost.params / 1e6:.2f} M parameters, {row.cost.gmacs:.2f} G multiply-adds a clip of {frames} "
+            f"frames of {height} x {width}."
+        )
+    return text
+
+
+def _use(row: Checkpoint, load_name: str, *, packaged: bool) -> str:
+    """How to have it, predict, and train it further."""
+    also = f' The weights also come with the package: `load_model("{row.name}")`.' if packaged else ""
+    return (
+        f'```python\nfrom videozoo import load_model\n\nmodel = load_model("{load_name}")\n'
+        f'print(model.predict("clip.mp4", topk={min(5, row.num_classes)}))\n```\n\n'
+        f"`videozoo predict clip.mp4 --model {load_name}` does it from the command line, `videozoo finetune my_videos/ "
+        f"--model {load_name}` trains it on a folder of your videos. The weights are the state dict of "
+        f"`model.network`, a plain torch module; size and sha256 are verified.{also}"
+    )
 
 
 def _input(row: Checkpoint) -> str:
     spec = row.clip_spec
-    numbers = ", ".join(f"{value:g}" for value in spec.mean), ", ".join(f"{value:g}" for value in spec.std)
+    mean, std = (", ".join(f"{value:g}" for value in values) for values in (spec.mean, spec.std))
+    frames = f"{spec.frames} frames"
+    if spec.frames_per_segment > 1:
+        frames += f", {spec.segments} snippets of {spec.frames_per_segment} consecutive ones"
     return (
-        f"Clips (B, T, C, H, W): {clip_text(row)}; short side {spec.resize}, centre {spec.size} pixels; "
-        f"{spec.modality}, {spec.channel_order}, 0..{spec.value_range}, mean {numbers[0]}, deviation {numbers[1]}."
+        f"Clips (B, T, C, H, W) of {frames}, {SAMPLING[spec.sampling]}; short side {spec.resize} pixels, of which the "
+        f"middle {spec.size} x {spec.size}; {spec.modality.replace('_', ' ')} in 0..{spec.value_range}, channels in "
+        f"the order {spec.channel_order}, less the mean {mean}, over the deviation {std}. `model.clip_spec` holds "
+        "this, and `predict` obeys it."
     )
 
 
@@ -120,12 +176,15 @@ def _figures(row: Checkpoint) -> str:
                 str(result.n),
                 f"`{result.command}`",
                 f"{result.date}, seed {result.seed}, {result.commit or result.version}",
+                result.note or "",
             )
             for result in measured
         ]
-        header = ("data", "views", "top-1", "top-5", "videos", "command", "when and with what")
+        header = ("data", "views", "top-1", "top-5", "videos", "command", "when and with what", "note")
         parts.append("Measured with videozoo:\n\n" + _table(header, rows))
-    return "\n\n".join(parts) or "None yet."
+    if not parts:
+        return "None yet."
+    return "\n\n".join([*parts, "Accuracies in percent; views are clips in time x crops in space, averaged."])
 
 
 def _cells(result: Figures) -> tuple[str, ...]:

@@ -13,11 +13,12 @@ from videozoo.hub.find import CONFIG, Found, Search, find_checkpoint
 from videozoo.hub.hub_client import endpoint, told_in_one_line
 from videozoo.hub.licence_text import licence_text
 from videozoo.hub.save import LABELS, row_as_json
-from videozoo.hub.schema import Checkpoint, HubSource, UpstreamSource
+from videozoo.hub.schema import Checkpoint, HubSource, PackageSource, UpstreamSource
 from videozoo.hub.weights import read_verified
 
 REPO_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 FIRST_TAG = "v1"
+CARD = "README.md"
 
 
 def publish_model(
@@ -52,6 +53,20 @@ def publish_model(
             return _send(found, Path(folder), repo_id, private=private, tag=tag)
 
 
+def published_card(source: str | Path, repo_id: str, *, cache_dir: str | Path | None = None) -> tuple[str, str]:
+    """The name of a checkpoint, and the model card that a first publication of it in ``repo_id`` would have.
+
+    Raises:
+        SettingError: when the repository's name is impossible.
+        CheckpointError: when the weights or the class names are not the expected ones.
+    """
+    _check_repo_id(repo_id)
+    found = find_checkpoint(str(source), Search.of(cache_dir))
+    with tempfile.TemporaryDirectory() as folder:
+        row = prepare(found, Path(folder), repo_id, FIRST_TAG)
+        return row.name, (Path(folder) / CARD).read_text(encoding="utf-8")
+
+
 def prepare(found: Found, folder: Path, repo_id: str, tag: str) -> Checkpoint:
     """Write the files of a repository into a folder: weights, config.json, labels.txt, LICENSE, README.md.
 
@@ -73,7 +88,8 @@ def prepare(found: Found, folder: Path, repo_id: str, tag: str) -> Checkpoint:
         row = row.model_copy(update={"labels": row.labels.model_copy(update={"file": LABELS})})
     (folder / CONFIG).write_bytes(row_as_json(row))
     (folder / "LICENSE").write_text(licence_text(row), encoding="utf-8")
-    (folder / "README.md").write_text(model_card(row, repo_id, tag, names), encoding="utf-8")
+    packaged = any(isinstance(source, PackageSource) for source in found.row.sources)
+    (folder / CARD).write_text(model_card(row, repo_id, tag, names, packaged=packaged), encoding="utf-8")
     return row
 
 
@@ -110,4 +126,4 @@ def _check_repo_id(repo_id: str) -> None:
             raise ValueError("must be OWNER/NAME of letters, digits, '.', '_' and '-'")
         check_repo_id(repo_id)
     except ValueError as error:
-        raise SettingError(f"--repo-id {repo_id!r}: {error}") from error
+        raise SettingError(f"repo-id {repo_id!r}: {error}") from error
