@@ -113,7 +113,7 @@ def over_time(model: "ActionRecognizer", video: str, window: float, stride: floa
     likely = [dict(answer.top) for answer in answers]
     best = sorted(likely[0], key=lambda label: -sum(probabilities[label] for probabilities in likely))[:TOP]
     return Chart(
-        f"Probability in windows of {window:.2g} s, one every {stride:.2g} s,",
+        f"Probability in windows of {window:.3g} s, one every {stride:.3g} s,",
         {label: [probabilities[label] for probabilities in likely] for label in best},
         across="second",
         places=[(answer.start + answer.end) / 2 for answer in answers],

@@ -73,17 +73,22 @@ def report_page(title: str, introduction: str, videos: Sequence[ReportedVideo], 
     return page(title, introduction, body, style=CHART_STYLE + STYLE, policy=POLICY_OF_PLAYER)
 
 
+def view_figures(views: Sequence[MethodView]) -> str:
+    """Pictures of what a method sees, each below its title and explanation, as HTML."""
+    return "".join(
+        f'<figure class="view"><figcaption><b>{escape(view.title)}.</b> {escape(view.explanation)}</figcaption>'
+        f'<img src="{data_url(view.picture)}" alt="{escape(view.title)}"></figure>'
+        for view in views
+    )
+
+
 def _article(video: ReportedVideo) -> str:
     clip = video.clip
     part = "" if clip.shown > clip.seconds - 1 else f"; the first {clip.shown:.0f} s are shown"
-    views = "".join(
-        f'<figure class="view"><figcaption><b>{escape(view.title)}.</b> {escape(view.explanation)}</figcaption>'
-        f'<img src="{data_url(view.picture)}" alt="{escape(view.title)}"></figure>'
-        for view in video.views
-    )
     source = "data:video/mp4;base64," + base64.b64encode(clip.mp4).decode()
+    answer = answer_table(video.answer) + line_chart(video.chart, width=CHART_WIDTH)
     return (
         f'<article><h2>{escape(video.name)}</h2><div class="clip"><div><video controls loop muted autoplay playsinline '
         f'src="{source}"></video><p>{clip.seconds:.1f} s{part}</p></div><div class="answer">'
-        f"{answer_table(video.answer)}{line_chart(video.chart, width=CHART_WIDTH)}</div></div>{views}</article>"
+        f"{answer}</div></div>{view_figures(video.views)}</article>"
     )
