@@ -38,7 +38,9 @@ CASE = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else No
 def seeds() -> Iterator[tuple[str, bytes]]:
     """Rows of every status and kind of source as they are, and as config.json; some YAML that is no manifest."""
     rows = read_plain_yaml(manifest_path())["checkpoints"]
-    different = {(row["status"], row["dataset"], tuple(source["type"] for source in row["sources"])): row for row in rows}
+    different = {
+        (row["status"], row["dataset"], tuple(source["type"] for source in row["sources"])): row for row in rows
+    }
     for place, row in enumerate(different.values()):
         yield f"row_{place}.yaml", b"schema: 1\ncheckpoints:\n" + row_as_yaml(row).encode()
         yield f"row_{place}.json", json.dumps(row, default=str).encode()
@@ -59,7 +61,9 @@ def check(data: bytes) -> None:
             assert len(text) < 1000, text
             continue
         rows = [found] if read is read_row else found.checkpoints
-        CASE.write_text("schema: 1\ncheckpoints:\n" + "".join(map(row_as_yaml, rows)) + "[]" * (not rows), encoding="utf-8")
+        CASE.write_text(
+            "schema: 1\ncheckpoints:\n" + "".join(map(row_as_yaml, rows)) + "  []" * (not rows), encoding="utf-8"
+        )
         assert read_manifest(CASE).checkpoints == tuple(rows)
         CASE.write_bytes(data)
 

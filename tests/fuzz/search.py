@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import re
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -17,9 +18,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-CASE_SECONDS = 60  # one input may take that long, on a machine that does other things as well
+CASE_SECONDS = 60  # of CPU time that one input may take
 CASE_MEGABYTES = 4096  # that the whole process may take, some 750 of them before the first input
 EXECUTED = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
+PROGRESS = re.compile(r"^#(\d+)\s", re.MULTILINE)  # where it was killed before it could count
 COVERED = re.compile(r"cov: (\d+)")
 
 
@@ -77,17 +79,22 @@ def _search(target: Target, out: Path, minutes: float) -> int:
     while (left := int(end - time.monotonic())) > 0:
         command = [sys.executable, sys.argv[0], "--out", str(out), "--seconds", str(left)]
         with (out / f"process_{processes}.log").open("wb") as log:
-            subprocess.run(command, stdout=log, stderr=log, check=False)
+            ended = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
+        if ended < 0:  # killed, by the clock below or from outside: libFuzzer could keep nothing
+            (out / "current").rename(failures / f"signal_{-ended}_{processes}")
         text = Path(log.name).read_text(errors="replace")
         found = EXECUTED.search(text)
-        if not found:
-            print(f"the search did not start, or was killed: see {log.name}")
+        if not found and not PROGRESS.search(text):
+            print(f"the search did not start: see {log.name}")
             return 2
-        tried, processes = tried + int(found[1]), processes + 1
+        tried += int(found[1] if found else PROGRESS.findall(text)[-1])
+        processes += 1
         covered = max([covered, *map(int, COVERED.findall(text))])
     kept = sorted(path.name for path in failures.iterdir())
     cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(f"{tried} inputs tried in {processes} processes and {(cpu.ru_utime + cpu.ru_stime) / 60:.1f} minutes of CPU time")
+    print(
+        f"{tried} inputs tried in {processes} processes and {(cpu.ru_utime + cpu.ru_stime) / 60:.1f} minutes of CPU time"
+    )
     print(f"{covered} branches seen, {len(kept)} failures")
     print("\n".join(str(failures / name) for name in kept))
     return min(len(kept), 1)
@@ -103,7 +110,7 @@ def _search_once(target: Target, out: Path, seconds: int) -> int:
     flags = [
         f"-max_total_time={seconds}",
         f"-max_len={target.longest}",
-        f"-timeout={CASE_SECONDS}",
+        "-timeout=86400",  # real time says nothing on a machine that does other things as well
         f"-rss_limit_mb={CASE_MEGABYTES}",
         f"-artifact_prefix={out / 'failures'}/",
         f"-dict={words}",
@@ -112,7 +119,11 @@ def _search_once(target: Target, out: Path, seconds: int) -> int:
         str(out / "corpus"),
     ]
 
+    current = out / "current"
+
     def one_input(data: bytes) -> None:
+        current.write_bytes(data)
+        signal.setitimer(signal.ITIMER_PROF, CASE_SECONDS)  # CPU time; it ends native code as well
         try:
             target.check(data)
         except Exception as error:

@@ -12,8 +12,8 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1]))  # the tests' own makers of videos
 
 import atheris
-from made_videos import MADE, encode
 from conftest import SHARED, moving_square
+from made_videos import MADE, encode
 from search import Target, main
 
 with atheris.instrument_imports(include=["videozoo.data", "videozoo.clip_spec"]):

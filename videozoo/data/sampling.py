@@ -97,8 +97,8 @@ def _dense(spec: ClipSpec, frame_count: int, clips: int, generator: torch.Genera
         starts = [int(torch.randint(max(1, last), (), generator=generator))]
     elif clips == 1:
         starts = [last // 2]
-    else:
-        starts = [math.floor(last / (clips - 1) * clip) for clip in range(clips)]
+    else:  # numpy.linspace, which sets the last one: in floats it can fall short of a whole number
+        starts = [*(math.floor(last / (clips - 1) * clip) for clip in range(clips - 1)), last]
     places = [[(start + i * stride) % frame_count for i in range(spec.segments)] for start in starts]
     return [consecutive(clip, length, frame_count) for clip in places]
 

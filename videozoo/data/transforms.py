@@ -26,12 +26,13 @@ def resize(frames: Tensor, size: list[int], *, antialias: bool) -> Tensor:
     With antialias this equals Pillow within one grey level (the TSN family); without, it is PySlowFast's (X3D) rounded
     to whole grey levels. Shape: (..., C, H, W) -> (..., C, H', W').
     """
-    if antialias or frames.dtype != torch.uint8:
+    byte = frames.dtype == torch.uint8
+    if not byte or (antialias and min(*frames.shape[-2:], *size) > 1):  # it mixes up the channels of a single column
         return TF.resize(frames, size, antialias=antialias)
     # On bytes, torch rounds down without antialias: pictures would become 0.4 grey levels darker. Channels last is the
     # layout in which floats are scaled fastest.
     pictures = frames.reshape(-1, *frames.shape[-3:]).to(torch.float32, memory_format=torch.channels_last)
-    scaled = TF.resize(pictures, size, antialias=False).round_().to(torch.uint8)
+    scaled = TF.resize(pictures, size, antialias=antialias).round_().to(torch.uint8)
     return scaled.view(*frames.shape[:-2], *scaled.shape[-2:])
 
 
