@@ -1,7 +1,7 @@
 """Label videos with a model given by name.
 
 Examples: `videozoo predict clip.mp4 --model tsm_resnet10_tiny.moving_digits`, `videozoo predict clips/ --format csv`,
-`find . -name '*.mp4' | videozoo predict - --format json`.
+`find . -name '*.mp4' | videozoo predict - --format json`, `videozoo predict rtsp://HOST/PATH --window 2s --stride 1s`.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
 from videozoo.cli.console import table_console
+from videozoo.cli.predict_windows import add_window_arguments, check_window_arguments, run_windows
 from videozoo.cli.videos import find_videos
 from videozoo.errors import SettingError
 
@@ -30,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps")
     parser.add_argument("--precision", choices=("float32", "bf16"), default="float32")
     parser.add_argument("--batch-size", type=int, default=8, help="clips that pass the network at once")
-    parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    parser.add_argument("--format", choices=("table", "json", "csv", "srt"), default="table")
     parser.add_argument("--scores", metavar="FILE", help="also write all classes' scores before softmax as csv")
+    add_window_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -39,6 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     for name in ("topk", "batch_size"):
         if getattr(arguments, name) < 1:
             raise SettingError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: must be at least 1")
+    check_window_arguments(arguments)
+    if arguments.window is not None:
+        return run_windows(arguments)
     videos = find_videos(arguments.videos)
 
     from rich.console import Console

@@ -175,6 +175,10 @@ def _label(model: ActionRecognizer, file: str, scores: Tensor, topk: int, millis
 
 def best_labels(model: ActionRecognizer, scores: Tensor, topk: int) -> tuple[tuple[str, float], ...]:
     """The ``topk`` best (label, probability) of scores (K,) before softmax."""
-    probabilities = scores.sigmoid() if model.multilabel else scores.softmax(dim=-1)
-    best = probabilities.topk(min(topk, len(probabilities)))
+    best = probabilities(model, scores).topk(min(topk, len(scores)))
     return tuple((model.labels[k], p) for k, p in zip(best.indices.tolist(), best.values.tolist(), strict=True))
+
+
+def probabilities(model: ActionRecognizer, scores: Tensor) -> Tensor:
+    """Of each class, 0..1. Shape: (..., K) -> same."""
+    return scores.sigmoid() if model.multilabel else scores.softmax(dim=-1)

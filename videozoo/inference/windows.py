@@ -16,6 +16,7 @@ from videozoo.data.sampling import sample_indices
 from videozoo.data.stream import Stream
 from videozoo.data.time_windows import Window, check_durations, cut_windows
 from videozoo.data.transforms import resize_short_side, test_short_side, views
+from videozoo.errors import SettingError
 from videozoo.inference.optimize import optimize_for_inference
 from videozoo.inference.predict import Precision, best_labels, score_views
 from videozoo.inference.read_ahead import ReadAhead
@@ -56,9 +57,11 @@ def predict_windows(
 
     Raises:
         VideoError: when the source is no readable video; after the answers so far where it broke off for good.
-        SettingError: for durations that are not positive.
+        SettingError: for durations that are not positive, and a model that reads stored flow.
     """
     check_durations(window, stride)
+    if model.clip_spec.modality == "flow":
+        raise SettingError("this model reads stored flow, not a video's frames")
     network = optimize_for_inference(model.network)
     average = Views(average=model.clip_spec.views.average)
     stream = Stream(fspath(source), opening=opening, reconnect=reconnect)

@@ -62,11 +62,11 @@ def timeline(title: str, frames: Tensor, rows: Sequence[Row]) -> Image.Image:
     heights = [TEXT + {Clusters: BAR, Curves: CHART, Marks: picture + TEXT}[type(row)] + GAP for row in rows]
     sheet = Image.new("RGB", (width, TEXT + picture + GAP + sum(heights)), "white")
     draw = ImageDraw.Draw(sheet)
-    _write(draw, (2, 1), title)
+    write(draw, (2, 1), title)
     _paste(sheet, frames, step, cell, TEXT)
     top = TEXT + picture + GAP
     for row, height in zip(rows, heights, strict=True):
-        _write(draw, (2, top + 1), row.title)
+        write(draw, (2, top + 1), row.title)
         if isinstance(row, Clusters):
             _draw_clusters(draw, row.ids, cell, top + TEXT)
         elif isinstance(row, Curves):
@@ -96,7 +96,7 @@ def _draw_clusters(draw: ImageDraw.ImageDraw, ids: Sequence[int], cell: int, top
             draw.rectangle(box, fill=colour)
             light = sum(colour) > 400
             if (place - first) * cell > 16:
-                _write(draw, (box[0] + 3, top + 4), str(ids[first] + 1), INK if light else (255, 255, 255))
+                write(draw, (box[0] + 3, top + 4), str(ids[first] + 1), INK if light else (255, 255, 255))
             first = place
 
 
@@ -111,7 +111,7 @@ def _draw_curves(draw: ImageDraw.ImageDraw, row: Curves, cell: int, width: int, 
                 (place * cell + cell // 5, bottom - height, (place + 1) * cell - cell // 5, bottom), fill=BARS
             )
     highest = max((max(values) for _, values in row.lines), default=1.0)
-    x = draw.textlength(row.title, font=_font()) + 18
+    x = draw.textlength(row.title, font=font()) + 18
     for place, (name, values) in enumerate(row.lines):
         colour = PALETTE[(0, 6, 2, 4)[place % 4]]
         points = [
@@ -121,23 +121,25 @@ def _draw_curves(draw: ImageDraw.ImageDraw, row: Curves, cell: int, width: int, 
         draw.line(points, fill=colour, width=2)
         for px, py in points:
             draw.ellipse((px - 3, py - 3, px + 3, py + 3), fill=colour)
-        _write(draw, (x, top - TEXT + 1), name, colour)
-        x += draw.textlength(name, font=_font()) + 18
+        write(draw, (x, top - TEXT + 1), name, colour)
+        x += draw.textlength(name, font=font()) + 18
     if row.lines:
-        _write(draw, (x, top - TEXT + 1), f"lines up to {highest:.3g}")
+        write(draw, (x, top - TEXT + 1), f"lines up to {highest:.3g}")
 
 
 def _draw_marks(draw: ImageDraw.ImageDraw, row: Marks, cell: int, height: int, top: int) -> None:
     for place, number in enumerate(row.numbers):
         framed = place in row.framed
-        _write(draw, (place * cell + 4, top + height + 2), f"{number:.3g}", FRAME if framed else INK)
+        write(draw, (place * cell + 4, top + height + 2), f"{number:.3g}", FRAME if framed else INK)
         if framed:
             draw.rectangle((place * cell, top, (place + 1) * cell - 2, top + height - 1), outline=FRAME, width=4)
 
 
-def _write(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, colour: tuple[int, int, int] = INK) -> None:
-    draw.text(at, text, fill=colour, font=_font())
+def write(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, colour: tuple[int, int, int] = INK) -> None:
+    """One line of text, its top left corner at a place."""
+    draw.text(at, text, fill=colour, font=font())
 
 
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The one font, 13 pixels high."""
     return ImageFont.load_default(13)
