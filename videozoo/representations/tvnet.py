@@ -27,6 +27,7 @@ from videozoo.representations.warping import Border, warp
 
 # A CPU solves so many pixels at a time: the arrays of more pairs would not stay in its cache.
 PIXELS_AT_ONCE = 2**17
+COMPILED_ITERATIONS = 5  # entering compiled code costs part of an iteration, more of them longer to compile
 
 
 class TVNet(nn.Module):
@@ -35,7 +36,7 @@ class TVNet(nn.Module):
     ``TVNet(s, w, i)`` is the paper's TVNet-s-w-i. ``trainable``: nothing; the initial flow ``u0``; the 2-tap kernels
     of every iteration (16 numbers each), ``filters``; or both. Frames have values in 0..255. ``flows`` of consecutive
     frames make one stack. A plain flow network would be compiled whole; this one is a loop, so ``compile()`` compiles
-    one iteration.
+    a few iterations.
 
     Shape: (B, S x (flows + 1), 3, H, W) -> (B, S, 2 x flows, H, W): x and y displacement in pixels, flow after flow.
     """
@@ -84,12 +85,12 @@ class TVNet(nn.Module):
             self.u0 = nn.Parameter(torch.zeros(2, *size_at(reference, self.scales - 1, self.options.zoom)))
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Compile one iteration with torch.compile, for all of them; the arguments are torch.compile's."""
-        step = torch.compile(tv_l1_iteration, *args, **kwargs)
+        """Compile a few iterations with torch.compile, for all of them; the arguments are torch.compile's."""
+        few_iterations = torch.compile(_readable_iterations, *args, **kwargs)
 
         def run(u: Tensor, p: Tensor, data: DataTerm, filters: Tensor, *numbers: float) -> tuple[Tensor, Tensor]:
-            for row in filters:
-                u, p = step(u, p, data, row, *numbers)
+            for block in filters.split(COMPILED_ITERATIONS):
+                u, p = few_iterations(u, p, data, block, *numbers)
             return u, p
 
         self._run = run
@@ -180,6 +181,14 @@ class TVNet(nn.Module):
 
     def _stack(self, flow: Tensor, clip: Tensor) -> Tensor:
         return flow.reshape(clip.shape[0], -1, self.out_channels, *flow.shape[-2:])
+
+
+def _readable_iterations(
+    u: Tensor, p: Tensor, data: DataTerm, filters: Tensor, *numbers: float
+) -> tuple[Tensor, Tensor]:
+    for row in filters.unbind():
+        u, p = tv_l1_iteration(u, p, data, row, *numbers)
+    return u, p
 
 
 def _in_parts(solve: Callable[[Tensor, Tensor], Tensor], frame1: Tensor, frame2: Tensor) -> Tensor:
