@@ -1,6 +1,7 @@
 """The flow benchmark: rows, results file, training, and what it refuses."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from videozoo.cli.bench_flow_errors import split_name
 from videozoo.data.flow_files import write_flo
 from videozoo.data.middlebury import read_pairs
 from videozoo.errors import SettingError, VideoError
+from videozoo.evaluation.flow_table import flow_table
 from videozoo.evaluation.reported_flow import TV_L1, TVNET
 from videozoo.representations.flow_losses import end_point_error
 from videozoo.representations.tvnet import TVNet
@@ -152,3 +154,8 @@ def test_speed_table(tmp_path, capsys):
     assert slopes.max() < 1.1 * slopes.min(), "memory is not linear in iterations"
     blocks = memory["blocks of 10"]
     assert blocks[-1] - blocks[0] < 0.15 * (memory["plain"][-1] - memory["plain"][0])
+
+
+def test_table_in_the_documentation_is_what_was_measured():
+    record = Path(__file__).parents[1] / "docs" / "results" / "middlebury.json"
+    assert flow_table(json.loads(record.read_text())) == record.with_suffix(".md").read_text()

@@ -54,8 +54,8 @@ def to_markdown(experiment: Experiment, rows: list[dict[str, Any]], speed: dict[
         "",
         f"Data: {data}. From {start}, {experiment.epochs} epochs of batches of {experiment.batch_size}, the same for "
         "all; ± is the standard deviation over seeds.",
-        f"Clips/s: the network alone, {speed['clips_at_once']} clips at once, median of rounds in turn, "
-        f"{speed['machine']}, {speed['date']}.",
+        "Multiply-adds of a clip's convolutions and matrix products. Clips/s: the network alone, "
+        f"{speed['clips_at_once']} clips at once, median of rounds in turn, {speed['machine']}, {speed['date']}.",
     ]
     if experiment.source:
         notes.append(f"Reported: {experiment.source}; another data set and scale, shown for the order of the rows.")
