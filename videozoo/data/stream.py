@@ -19,25 +19,24 @@ from videozoo.data.time_windows import steady_times
 from videozoo.errors import VideoError
 
 PLAYLISTS = frozenset({"hls", "dash", "sdp"})  # formats whose own size says nothing of the video's
-LONGEST_DELAY = 30.0  # seconds between two attempts to open a stream again
+FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # seconds before a stream is opened again, twice as long each time
 
 
 class Stream:
     """An open video, to be read once.
 
     A source is *live* where neither a file nor a stated duration or size says that it has an end: then an end is a
-    break. After a break the source is opened again, ``reconnect`` times without a frame at most, after ``delay``
-    seconds and twice as long each time; each attempt is one VideoWarning. A live source goes on at the time that the
+    break. After a break the source is opened again, ``reconnect`` times without a frame at most, after 1, 2, 4, ...
+    seconds; each attempt is one VideoWarning. A live source goes on at the time that the
     clock on the wall shows by then, any other where it was. ``stopped`` ends reading and waiting from another thread.
 
     Raises:
         VideoError: when the source cannot be opened.
     """
 
-    def __init__(self, source: str, *, opening: Opening | None = None, reconnect: int = 3, delay: float = 1.0) -> None:
+    def __init__(self, source: str, *, opening: Opening | None = None, reconnect: int = 3) -> None:
         self.source = source
         self.reconnect = reconnect
-        self.delay = delay
         self.stopped = Event()
         self._opening = opening
         self._local = Path(source).is_file() or Path(source).is_fifo() or source.startswith("pipe:")
@@ -115,7 +114,7 @@ class Stream:
             if self._attempts == self.reconnect:
                 tried = f", opening it again failed {self.reconnect} times" if self.reconnect else ""
                 raise VideoError(place + tried)
-            wait = min(self.delay * 2**self._attempts, LONGEST_DELAY)
+            wait = min(FIRST_DELAY * 2**self._attempts, LONGEST_DELAY)
             self._attempts += 1
             text = f"{place}, attempt {self._attempts} of {self.reconnect} to open it again in {wait:g} s"
             warnings.warn(text, VideoWarning, stacklevel=2)
