@@ -1,7 +1,7 @@
 """Tables of the method pages, made at every build from the recipes, the manifest and the experiments' results.
 
-In a page, ``{settings} NAME`` shows the recipes of a method, ``{results} NAME`` what is reported and what was measured,
-``{notes} NAME`` where its recipes depart from the papers; NAME is an entry of METHODS, several are written apart.
+In a page, ``{settings} NAME`` shows the recipes of a method, ``{results} NAME`` what is reported and what was measured;
+NAME is an entry of METHODS, several are written apart.
 """
 
 import json
@@ -43,21 +43,25 @@ class TableDirective(SphinxDirective):
         for data in (Path(__file__), *RESULTS.glob("*.json")):
             self.env.note_dependency(str(data))
         container = nodes.container()
-        lines = type(self).table(self.arguments).splitlines()  # type: ignore[attr-defined]
+        lines = type(self).table(self.arguments).splitlines()
         self.state.nested_parse(StringList(lines, self.get_source_info()[0]), self.content_offset, container)
         return container.children
 
 
 def settings(methods: Sequence[str]) -> str:
-    """The recipes without their variants: data, what the method itself sets, how it is trained."""
-    rows = []
+    """The recipes without their variants: what the method itself sets, how it is trained, and what they note."""
+    rows: list[tuple[str, ...]] = []
+    notes: dict[str, list[str]] = {}
     for name in recipes_of(methods):
         if ":" not in name:
             recipe = read_recipe(name)
             model = recipe["model"]
             own = {key: value for key, value in model.items() if key not in COMMON}
             rows.append((f"`{name}`", model["arch"], _pairs(own), _training(recipe), _pairs(recipe.get("clip", {}))))
-    return _table(("recipe", "architecture", "own settings", "training", "clip"), rows)
+            if "notes" in recipe:
+                notes.setdefault(" ".join(recipe["notes"].split()), []).append(f"`{name}`")
+    listed = "\n".join(f"- {', '.join(names)}: {text}." for text, names in notes.items())
+    return _table(("recipe", "architecture", "own settings", "training", "clip"), rows) + "\n" + listed
 
 
 def results(methods: Sequence[str]) -> str:
@@ -65,10 +69,19 @@ def results(methods: Sequence[str]) -> str:
     parts = []
     reported = [row for row in map(row_of, recipes_of(methods)) if row["reported"]]
     if reported:
-        rows = [(f"`{row['recipe']}`", row["title"], figures(row["reported"]), source(row)) for row in reported]
+        papers = list(dict.fromkeys(row["paper"] for row in reported))
+        lines = [
+            (
+                f"`{row['recipe']}`",
+                row["title"],
+                figures(row["reported"]),
+                source(row).removeprefix(f"{papers[0]}, ") if len(papers) == 1 else source(row),
+            )
+            for row in reported
+        ]
         parts.append(
-            "**Reported** by the authors, on their machines; percent, top-1 unless another metric is named:\n\n"
-            + _table(("recipe", "setting", "reported", "source"), rows)
+            f"**Reported** by the authors ({'; '.join(papers)}), on their machines; percent, top-1 unless another "
+            "metric is named:\n\n" + _table(("recipe", "setting", "reported", "source"), lines)
         )
     rows = list(_experiment_rows(methods))
     if rows:
@@ -88,17 +101,7 @@ def results(methods: Sequence[str]) -> str:
     return "\n\n".join(parts)
 
 
-def notes(methods: Sequence[str]) -> str:
-    """What recipes say about themselves, each text once."""
-    found: dict[str, list[str]] = {}
-    for name in recipes_of(methods):
-        text = row_of(name)["notes"]
-        if text:
-            found.setdefault(" ".join(text.split()), []).append(f"`{name}`")
-    return "\n".join(f"- {', '.join(names)}: {text}" for text, names in found.items())
-
-
-TABLES = {"settings": settings, "results": results, "notes": notes}
+TABLES = {"settings": settings, "results": results}
 
 
 def recipes_of(methods: Sequence[str]) -> list[str]:
@@ -108,7 +111,8 @@ def recipes_of(methods: Sequence[str]) -> list[str]:
 
 def _experiment_rows(methods: Sequence[str]) -> Iterator[tuple[str, ...]]:
     for path in sorted(RESULTS.glob("*.json")):
-        for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        for row in table["rows"] if "experiment" in table else ():  # others are errors of flow
             if parse_architecture(row["arch"])[0] in methods:
                 spread = "" if row["top1_spread"] is None else f" ± {row['top1_spread']:.1f}"
                 yield (

@@ -28,6 +28,7 @@ class CsvRows:
         self._writer.writerow(["start", "end", "rank", "label", "probability"])
 
     def write(self, answer: "WindowPrediction") -> None:
+        """A row a label of the window."""
         for rank, (label, probability) in enumerate(answer.top, start=1):
             self._writer.writerow([f"{answer.start:.3f}", f"{answer.end:.3f}", rank, label, f"{probability:.6f}"])
 
@@ -42,6 +43,7 @@ class JsonRows:
         self._stream = stream
 
     def write(self, answer: "WindowPrediction") -> None:
+        """One line."""
         top = [{"label": label, "probability": probability} for label, probability in answer.top]
         row = {"start": round(answer.start, 3), "end": round(answer.end, 3), "top": top}
         self._stream.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -64,6 +66,7 @@ class SrtRows:
         self._probabilities: list[float] = []
 
     def write(self, answer: "WindowPrediction") -> None:
+        """Begin a subtitle, or let the one that is open go on."""
         label, probability = answer.top[0]
         if self._probabilities and (label != self._label or answer.start > self._end + NEAR):
             self._end = min(self._end, answer.start)
@@ -74,6 +77,7 @@ class SrtRows:
         self._probabilities.append(probability)
 
     def finish(self) -> None:
+        """Write the subtitle that is open."""
         if not self._probabilities:
             return
         self._number += 1
@@ -91,6 +95,7 @@ class TableRows:
         self._stream = stream
 
     def write(self, answer: "WindowPrediction") -> None:
+        """One line with the window's labels, the best first."""
         answers = ", ".join(f"{label} {probability:.3f}" for label, probability in answer.top)
         self._stream.write(f"{clock(answer.start)} - {clock(answer.end)}  {answers}\n")
 
