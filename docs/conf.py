@@ -1,4 +1,4 @@
-"""The site: `sphinx-build -W --keep-going docs docs/_build`. Building and reading it need no network."""
+"""The site: `sphinx-build -j auto -W --keep-going docs docs/_build`. Building and reading it need no network."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,6 @@ extensions = [
     "sphinx.ext.apidoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.viewcode",
     "mathml",
     "method_tables",
 ]
@@ -33,6 +32,7 @@ apidoc_modules = [
     }
 ]
 autodoc_mock_imports = ["gradio"]  # of the extra `demo`, the one that a module needs to be imported
+add_module_names = False  # the page's title says it
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False  # torch's and Lightning's own texts stay where they are
 napoleon_numpy_docstring = False
@@ -43,6 +43,7 @@ html_math_renderer = "mathml"
 
 html_theme = "furo"
 html_title = f"videozoo {release}"
+html_show_copyright = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 exclude_patterns = ["_build"]

@@ -201,11 +201,16 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _origin(row: Checkpoint) -> str:
     origin, licence = row.origin, row.licence
+    maker = (
+        f"{origin.author} ({origin.repo}{'@' + origin.commit if origin.commit else ''})"
+        if origin.repo
+        else origin.author
+    )
+    data = f"on {origin.training_data}" if origin.training_data else ""
     facts = [
-        f"{'Trained' if origin.kind == 'trained' else 'Converted from weights'} by {origin.author}"
-        + (f" ({origin.repo}{'@' + origin.commit if origin.commit else ''})" if origin.repo else ""),
+        f"Trained by {maker} {data}".rstrip() if origin.kind == "trained" else f"Converted from weights by {maker}",
         f"started from {origin.base_model}" if origin.base_model else "",
-        f"trained on {origin.training_data}" if origin.training_data else "",
+        f"trained {data}" if data and origin.kind != "trained" else "",
         origin.note or "",
     ]
     terms = [
