@@ -1,7 +1,16 @@
 """Windows of time: how they are cut, and that each is answered as a file of just its frames would be."""
 
+import argparse
+import csv
+import io
+import json
 import math
+import subprocess
+import sys
+from itertools import groupby, islice, pairwise
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -9,11 +18,19 @@ from conftest import moving_square
 from hypothesis import given
 from hypothesis import strategies as st
 from made_videos import encode
+from PIL import Image
 
 from videozoo import create_model
+from videozoo.cli import main
+from videozoo.cli.durations import duration
+from videozoo.cli.window_rows import SrtRows
+from videozoo.data.decoding import VideoReader
+from videozoo.data.held_pictures import HeldPictures
 from videozoo.data.time_windows import Window, cut_windows, steady_times
 from videozoo.errors import SettingError, VideoError
-from videozoo.inference.windows import predict_windows
+from videozoo.inference.windows import WindowPrediction, predict_windows
+from videozoo.visualization.answer_plot import Answers, answer_plot
+from videozoo.visualization.timeline import GAP, PALETTE, TEXT
 
 
 @pytest.fixture(scope="module", params=["tsm_resnet10_tiny", "x3d_tiny"])
@@ -119,3 +136,166 @@ def test_bad_input(model, tmp_path):
             list(predict_windows(model, tmp_path / "absent.mp4", window=window, stride=stride))
     with pytest.raises(VideoError, match=r"absent\.mp4: no such file"):
         list(predict_windows(model, tmp_path / "absent.mp4", window=1, stride=1))
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """Two seconds that go right, then two that go left, at 16 frames a second; the directions that are named."""
+    folder = tmp_path_factory.mktemp("digits")
+    frames = np.zeros((64, 64, 64, 3), np.uint8)
+    for i in range(64):
+        x = 4 + (i if i < 32 else 63 - i)
+        frames[i, 24:40, x : x + 16] = 255
+    return encode(folder / "there_and_back.mp4", frames=frames, fps=16)
+
+
+def predict_rows(digits, capsys, *arguments):
+    assert main(["predict", str(digits), "--window", "1s", "--stride", "500ms", *arguments]) == 0
+    printed = capsys.readouterr()
+    assert "7 windows, 4.0 s of video in" in printed.err
+    assert "times real time" in printed.err
+    return printed.out
+
+
+def test_rows_of_every_format_say_the_same(digits, tmp_path, capsys):
+    table = list(csv.DictReader(io.StringIO(predict_rows(digits, capsys, "--format", "csv", "--topk", "2"))))
+    assert [row["rank"] for row in table] == ["1", "2"] * 7
+    best = [(float(row["start"]), float(row["end"]), row["label"]) for row in table[::2]]
+    assert [(start, end) for start, end, _ in best] == [(i / 2, i / 2 + 1) for i in range(7)]
+    assert len({label for _, _, label in best}) > 1
+
+    lines = [json.loads(line) for line in predict_rows(digits, capsys, "--format", "json").splitlines()]
+    assert [(row["start"], row["end"], row["top"][0]["label"]) for row in lines] == best
+    text = predict_rows(digits, capsys).splitlines()
+    assert [line.split()[3] for line in text] == [label for _, _, label in best]
+    assert text[1].startswith("00:00:00.500 - 00:00:01.500  ")
+
+    subtitles = tmp_path / "rows.srt"
+    plot = tmp_path / "plot.png"
+    assert predict_rows(digits, capsys, "--format", "srt", "--output", str(subtitles), "--plot", str(plot)) == ""
+    blocks = [block.splitlines() for block in subtitles.read_text().strip().split("\n\n")]
+    runs = [key for key, _ in groupby(label for _, _, label in best)]
+    assert [block[0] for block in blocks] == [str(number + 1) for number in range(len(blocks))]
+    assert [block[2].rsplit(" ", 1)[0] for block in blocks] == runs
+    times = [block[1].split(" --> ") for block in blocks]
+    assert times[0][0] == "00:00:00,000"
+    assert times[-1][1] == "00:00:04,000"
+    assert all(before[1] == after[0] for before, after in pairwise(times))
+    with av.open(str(subtitles)) as file:  # FFmpeg's own reader
+        assert sum(packet.size > 0 for packet in file.demux(subtitles=0)) == len(blocks)
+    assert Image.open(plot).size[0] == 1500
+
+
+def test_subtitles_end_where_no_window_is():
+    stream = io.StringIO()
+    rows = SrtRows(stream)
+    for start, label in ((0, "a\n\nb"), (1, "a\n\nb"), (3605.5, "a\n\nb")):
+        rows.write(WindowPrediction(start, start + 1, ((label, 0.5),), torch.zeros(1)))
+    rows.finish()
+    assert stream.getvalue() == (
+        "1\n00:00:00,000 --> 00:00:02,000\na b 0.50\n\n2\n01:00:05,500 --> 01:00:06,500\na b 0.50\n\n"
+    )
+
+
+def test_ctrl_c_keeps_what_is_there(digits, tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments, **options):
+        yield from islice(predict_windows(*arguments, **options), 3)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("videozoo.inference.windows.predict_windows", interrupted)
+    subtitles, plot = tmp_path / "rows.srt", tmp_path / "plot.png"
+    command = ["predict", str(digits), "--window", "1s", "--format", "srt", "--output", str(subtitles)]
+    assert main([*command, "--plot", str(plot)]) == 130
+    assert subtitles.read_text().endswith("\n\n")
+    assert "--> 00:00:03,000" in subtitles.read_text()
+    assert plot.exists()
+    assert "3 windows, 3.0 s of video" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--stride", "1s"], "--stride needs --window"),
+        (["--input-option", "a=b"], "--input-option needs --window"),
+        (["--format", "srt"], "--format srt needs --window"),
+        (["another.mp4", "--window", "1s"], "one file, address or device"),
+        (["--window", "1s", "--views", "10x3"], "--views and --scores do not go with it"),
+        (["--window", "1s", "--scores", "scores.csv"], "--views and --scores do not go with it"),
+        (["--window", "1s", "--reconnect", "-1"], "--reconnect -1: must be at least 0"),
+        (["--window", "1s", "--input-option", "a"], "--input-option a: must be NAME=VALUE"),
+        (["--window", "1s", "--plot", "plot.gif"], "--plot plot.gif: must end in .png or .jpg"),
+        (["--window", "1s", "--output", "no_such_folder/rows.csv"], "must be a file in a folder that exists"),
+        (["--window", "1s", "--input-format", "nope"], "input format 'nope': FFmpeg knows none of that name"),
+    ],
+)
+def test_command_line_refuses(digits, capsys, arguments, message):
+    assert main(["predict", str(digits), *arguments]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert printed.out == ""
+
+
+def test_durations():
+    texts = ("2s", "500ms", "1.5", "1m", "0.5 h", ".25s")
+    assert [duration(text) for text in texts] == pytest.approx([2, 0.5, 1.5, 60, 1800, 0.25])
+    for text in ("", "0", "0s", "-1", "1d", "s", "1e3", "nan"):
+        with pytest.raises(argparse.ArgumentTypeError, match="must be a positive duration"):
+            duration(text)
+
+
+def test_plot_shows_the_best_label_at_its_time():
+    labels = [f"class {k}" for k in range(12)]
+    probability = torch.full((4, 12), 0.01)
+    probability[:2, 3] = probability[2:, 7] = 0.89
+    windows = [(float(i), i + 1.0, probability[i]) for i in range(4)]
+    picture = np.asarray(answer_plot("title", Answers.of(labels, windows)))
+    strip = picture[TEXT + GAP + 2]
+    assert tuple(strip[200]) == tuple(strip[700]) != tuple(strip[800]) == tuple(strip[1400])
+    assert {tuple(strip[200]), tuple(strip[1400])} == set(PALETTE[:2])
+    many = Answers.of(labels, windows * 1000)
+    assert len(many.start) == 500
+    assert many.probability.sum(1).mean() == pytest.approx(float(probability.sum(1).mean()), rel=1e-5)
+
+
+def test_pictures_are_converted_when_asked_for_or_when_too_many_wait(monkeypatch, videos):
+    monkeypatch.setattr("videozoo.data.held_pictures.DECODED_BYTES", 5 * 96 * 128 * 3 // 2 + 10)
+    converted = []
+    pictures = HeldPictures(lambda frame: converted.append(1) or frame)
+    with av.open(str(videos[0])) as file:
+        held = [pictures.add(frame) for frame in islice(file.decode(video=0), 12)]
+        assert len(converted) == 12 - 5
+        reader = VideoReader(videos[0])
+        assert torch.equal(torch.stack([picture.tensor() for picture in held]), reader.frames(range(12)))
+        assert len(converted) == 12
+        assert held[0].tensor() is held[0].tensor()
+
+
+MEASURE = """
+import sys
+from videozoo import create_model
+from videozoo.inference.windows import WindowPrediction, predict_windows
+from videozoo.visualization.answer_plot import Answers, answer_plot
+from videozoo.visualization.timeline import GAP, PALETTE, TEXT
+model = create_model("tsm_resnet10_tiny", num_classes=4).eval()
+print(sum(1 for _ in predict_windows(model, sys.argv[1], window=2, stride=2)))
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(int(status["VmHWM"].split()[0]) // 1024)
+"""
+
+
+@pytest.mark.slow
+def test_memory_is_flat_in_the_length_of_a_video(tmp_path):
+    if not Path("/proc/self/status").exists():
+        pytest.skip("peak memory is read from /proc")
+    frames = moving_square(100, 120, 160)
+    measured = []
+    for minutes in (2, 20):
+        path = tmp_path / f"{minutes}.mp4"
+        encode(path, options={"preset": "ultrafast", "g": "50"}, frames=frames, fps=10, repeats=6 * minutes)
+        command = [sys.executable, "-c", MEASURE, str(path)]
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        windows, megabytes = map(int, output.split())
+        assert windows == 30 * minutes
+        measured.append(megabytes)
+    assert measured[1] - measured[0] < 50
