@@ -168,6 +168,19 @@ def test_without_a_good_file_nothing_is_written(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_damage_is_told_once(tmp_path, videos, capsys):
+    whole = videos[0].read_bytes()
+    packets = bytearray(whole)
+    middle = whole.index(b"mdat") + 3 * (len(whole) // 8)
+    packets[middle : middle + 200] = bytes(200)
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(packets)
+    assert main(["report", "x3d_tiny", str(damaged), "--out", str(tmp_path / "page.html")]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told
+    assert len(told) == len(set(told))
+
+
 def test_random_weights_are_called_so(videos, tmp_path):
     out = tmp_path / "page.html"
     assert main(["report", "x3d_tiny", str(videos[2]), "--out", str(out)]) == 0

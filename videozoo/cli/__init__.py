@@ -10,6 +10,7 @@ import ast
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.passed_on = passed_on
     else:
         arguments = parser.parse_args(words[len(verb) :])
-    warnings.showwarning = _show_warning
+    warnings.showwarning = partial(_show_warning, set())
     try:
         return int(module.run(arguments))
     except VideozooError as error:
@@ -94,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show_warning(
+    told: set[str],
     message: Warning | str,
     category: type[Warning],
     filename: str,
@@ -101,8 +103,10 @@ def _show_warning(
     file: object = None,
     line: object = None,
 ) -> None:
-    """One line for a warning of ours; what libraries say to developers stays out of the way."""
-    if category.__module__.startswith("videozoo") or "videozoo" in Path(filename).parts:
+    """One line for a warning of ours, once; what libraries say to developers stays out of the way."""
+    ours = category.__module__.startswith("videozoo") or "videozoo" in Path(filename).parts
+    if ours and str(message) not in told:
+        told.add(str(message))
         print(f"videozoo: {message}", file=sys.stderr)
 
 

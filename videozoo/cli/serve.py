@@ -34,7 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     app = demo_app(arguments.model or offered(), device=arguments.device)
     try:
-        launch(app, server_name=HOST, server_port=arguments.port)
+        launch(app, server_name=HOST, server_port=arguments.port, quiet=True, prevent_thread_lock=True)
     except OSError as error:
         raise SettingError(f"--port {arguments.port}: cannot be had, another program may use it") from error
+    print(f"demo: {app.local_url} until Ctrl-C", flush=True)
+    app.block_thread()
     return 0
