@@ -6,6 +6,7 @@ NAME is an entry of METHODS, several are written apart.
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,12 @@ TABLES = {"settings": settings, "results": results}
 
 def recipes_of(methods: Sequence[str]) -> list[str]:
     """Names of the recipes that train one of the methods, variants among them."""
-    return [name for name in list_recipes() if parse_architecture(read_recipe(name)["model"]["arch"])[0] in methods]
+    return [name for name, method in _method_of_recipes().items() if method in methods]
+
+
+@cache
+def _method_of_recipes() -> dict[str, str]:
+    return {name: parse_architecture(read_recipe(name)["model"]["arch"])[0] for name in list_recipes()}
 
 
 def _experiment_rows(methods: Sequence[str]) -> Iterator[tuple[str, ...]]:

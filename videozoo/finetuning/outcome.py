@@ -22,7 +22,10 @@ class Outcome:
 
     @property
     def answers(self) -> Tensor:
-        """The class said of every clip. Shape: (N,)."""
+        """The class said of every clip.
+
+        Shape: (N,).
+        """
         return self.probabilities.argmax(dim=1)
 
     @property
@@ -38,7 +41,10 @@ class Outcome:
 
     @property
     def confusion(self) -> Tensor:
-        """How many clips of a class (row) were taken for which (column). Shape: (K, K)."""
+        """How many clips of a class (row) were taken for which (column).
+
+        Shape: (K, K).
+        """
         count = len(self.classes)
         return torch.bincount(self.labels * count + self.answers, minlength=count**2).view(count, count)
 
