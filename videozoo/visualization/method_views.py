@@ -16,6 +16,7 @@ from videozoo.representations.band_pass import MotionBandPass
 from videozoo.representations.dynamic_image import DynamicImage
 from videozoo.representations.pixel_projection import PixelProjection
 from videozoo.representations.rgb_difference import RGBDifference
+from videozoo.representations.segments import split_segments
 from videozoo.representations.temporal_squeeze import TemporalSqueeze
 from videozoo.representations.tvnet import TVNet
 from videozoo.training.recognizer import ActionRecognizer
@@ -108,11 +109,12 @@ def flow(model: ActionRecognizer, clip: Tensor) -> list[MethodView]:
     found = input_representation(model)
     if not isinstance(found, TVNet):
         return []
-    segments = clip[0].unflatten(0, (-1, model.clip_spec.frames_per_segment))
-    segments = segments[spread(len(segments), MOST_FRAMES)]
+    segments = split_segments(clip, model.clip_spec.frames_per_segment)[0]
+    frames, next_frames = segments[:, :-1].flatten(0, 1), segments[:, 1:].flatten(0, 1)
+    shown = spread(len(frames), MOST_FRAMES)
     with torch.inference_mode():
-        fields = found.flow(segments[:, 0], segments[:, 1])
-    first = ("first frame of each segment", to_pixels(segments[:, 0], model.clip_spec))
+        fields = found.flow(frames[shown], next_frames[shown])
+    first = (f"{len(shown)} of {len(frames)} frames", to_pixels(frames[shown], model.clip_spec))
     text = "Optical flow that the network's first layers compute: hue is direction, paleness is stillness."
     return [MethodView("Flow", text, flow_sheet({"motion to the next frame": fields}, first))]
 

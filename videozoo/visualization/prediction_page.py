@@ -11,7 +11,7 @@ from videozoo.visualization.images import data_url
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bar: #4a7fd6; --right: #2e9e5b; --wrong: #cf4b3f; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: 0; }
+h1 { font-size: 1.5rem; margin-bottom: 0; overflow-wrap: anywhere; }
 article { border-top: 1px solid var(--line); padding: 1rem 0; }
 h2 { font-size: 1rem; margin: 0 0 .5rem; }
 img { display: block; max-width: 100%; }

@@ -25,7 +25,8 @@ video { width: 100%; background: #000; border-radius: 4px; }
 .cursor { stroke: currentColor; stroke-dasharray: 3 3; pointer-events: none; }
 .view { margin: 1rem 0; } .view figcaption { opacity: 1; } .view img { border-radius: 4px; }
 section { border-top: 1px solid var(--line); margin-top: 1rem; padding-top: 1rem; overflow-wrap: break-word; }
-section h2 { margin-top: 1rem; } section table { width: auto; font-size: .85rem; } section a { color: inherit; }
+section h2 { margin-top: 1rem; } section table { display: block; overflow-x: auto; width: auto; font-size: .85rem; }
+section a { color: inherit; }
 section td code { overflow-wrap: anywhere; }
 section td, section th { white-space: normal; text-align: left; vertical-align: top; padding: .1rem .9rem .1rem 0; }
 section pre { overflow-x: auto; background: var(--line); padding: .5rem .75rem; border-radius: 4px; }
