@@ -51,5 +51,5 @@ exclude_patterns = ["_build"]
 # A reference to a name of ours that is gone is an error. Not looked up are other packages' names, and what stands in
 # annotations without being a class: type variables, and the functions of checked types.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"^(?!videozoo\.).*"), ("py:class", r".*\.([A-Z]|[a-z_]\w*)$")]
+nitpick_ignore_regex = [("py:.*", r"^(?!videozoo\.).*"), ("py:(class|obj)", r".*\.([A-Z]|[a-z_]\w*)$")]
 suppress_warnings = ["ref.python"]  # a string in an annotation, such as a discriminator's, is no ambiguous name
