@@ -288,7 +288,7 @@ print(int(status["VmHWM"].split()[0]) // 1024)
 def test_memory_is_flat_in_the_length_of_a_video(tmp_path):
     if not Path("/proc/self/status").exists():
         pytest.skip("peak memory is read from /proc")
-    frames = moving_square(100, 120, 160)
+    frames = moving_square(100, 48, 64)
     measured = []
     for minutes in (2, 20):
         path = tmp_path / f"{minutes}.mp4"

@@ -98,7 +98,8 @@ def _draw_axes(draw: ImageDraw.ImageDraw, span: _Span, top: int, bottom: int) ->
         x = span.x(tick * step)
         draw.line((x, top, x, bottom + 5), fill=BARS)
         text = time_text(tick * step)
-        write(draw, (min(x - draw.textlength(text, font=font()) / 2, WIDTH - 60), bottom + 5), text)
+        width = draw.textlength(text, font=font())
+        write(draw, (min(x - width / 2, WIDTH - width - 2), bottom + 5), text)
         tick += 1
 
 
