@@ -280,5 +280,7 @@ def test_what_is_live(video, tmp_path):
         assert stream.fps == FPS
     with pytest.raises(VideoError, match="no such file"):
         Stream(str(tmp_path / "absent.ts"))
+    with pytest.raises(VideoError, match="cannot be opened"):
+        Stream(f"http://127.0.0.1:1/{'x' * 5000}")
     with pytest.raises(SettingError, match="input format 'nope'"):
         Stream(str(video), opening=Opening("nope"))

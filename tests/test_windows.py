@@ -9,6 +9,7 @@ import subprocess
 import sys
 from itertools import groupby, islice, pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -130,10 +131,14 @@ def test_every_window_holds_exactly_its_frames(steps, window, stride):
     assert filled <= {round(start / stride) for start in starts}
 
 
-def test_bad_input(model, tmp_path):
+def test_bad_input(model, videos, tmp_path):
     for window, stride in ((0, 1), (1, 0), (-2, 1)):
         with pytest.raises(SettingError, match="must be positive"):
             list(predict_windows(model, tmp_path / "absent.mp4", window=window, stride=stride))
+    with pytest.raises(SettingError, match="more than half of the"):
+        list(predict_windows(model, videos[0], window=1e9, stride=1))
+    with pytest.raises(SettingError, match="reads stored flow"):
+        list(predict_windows(SimpleNamespace(clip_spec=model.clip_spec.of_flow()), videos[0], window=1, stride=1))
     with pytest.raises(VideoError, match=r"absent\.mp4: no such file"):
         list(predict_windows(model, tmp_path / "absent.mp4", window=1, stride=1))
 

@@ -1,8 +1,8 @@
 """Opening a video file, an address or a device, with an error that says what is wrong with it."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import av
 from av.container import InputContainer
@@ -32,7 +32,7 @@ def open_stream(path: str, threads: int, opening: Opening | None = None) -> tupl
             too large or too narrow.
         SettingError: for an input format that FFmpeg does not know.
     """
-    if Path(path).is_file() and Path(path).stat().st_size == 0:
+    if os.path.isfile(path) and os.path.getsize(path) == 0:  # unlike Path, also for an address of any length
         raise VideoError(f"{path}: the file is empty")
     container = _open(path, opening or Opening())
     stream = container.streams.best("video")

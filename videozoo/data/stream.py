@@ -1,9 +1,11 @@
 """A video read once from its first frame on: a file, an address or a device; one that breaks off is opened again."""
 
+import os
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from types import TracebackType
@@ -27,8 +29,9 @@ class Stream:
 
     A source is *live* where neither a file nor a stated duration or size says that it has an end: then an end is a
     break. After a break the source is opened again, ``reconnect`` times without a frame at most, after 1, 2, 4, ...
-    seconds; each attempt is one VideoWarning. A live source goes on at the time that the
-    clock on the wall shows by then, any other where it was. ``stopped`` ends reading and waiting from another thread.
+    seconds; each attempt is one VideoWarning. A live source goes on at the time that the clock on the wall shows by
+    then, any other where it was. Files and pipes are waited for as long as they take. ``stopped`` ends reading and
+    waiting from another thread.
 
     Raises:
         VideoError: when the source cannot be opened.
@@ -38,9 +41,9 @@ class Stream:
         self.source = source
         self.reconnect = reconnect
         self.stopped = Event()
-        self._opening = opening
-        self._local = Path(source).is_file() or Path(source).is_fifo() or source.startswith("pipe:")
-        self._container, self._stream = open_stream(source, 0 if self._local else 1, opening)
+        self._local = _is_local(source)
+        self._opening = replace(opening or Opening(), timeout=None) if self._local else opening
+        self._container, self._stream = open_stream(source, 0 if self._local else 1, self._opening)
         self.live = not self._local and not _has_end(self._container)
         self.fps = frame_rate(self._stream)
         self._started = time.monotonic()
@@ -130,6 +133,13 @@ class Stream:
         if last is not None and not self.stopped.is_set():
             with suppress(av.FFmpegError):
                 self._container.seek(int(last * av.time_base))
+
+
+def _is_local(source: str) -> bool:
+    """Whether it is a file or a pipe, whose end is its end."""
+    if "://" in source:
+        return False
+    return os.path.isfile(source) or source.startswith("pipe:") or Path(source).is_fifo()
 
 
 def _has_end(container: InputContainer) -> bool:

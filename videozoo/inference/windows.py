@@ -12,6 +12,7 @@ from videozoo.clip_spec import ClipSpec, Views
 from videozoo.data.container import Opening
 from videozoo.data.crops import centre_place
 from videozoo.data.held_pictures import HeldPictures, Picture
+from videozoo.data.memory import available_memory
 from videozoo.data.sampling import sample_indices
 from videozoo.data.stream import Stream
 from videozoo.data.time_windows import Window, check_durations, cut_windows
@@ -21,6 +22,8 @@ from videozoo.inference.optimize import optimize_for_inference
 from videozoo.inference.predict import Precision, best_labels, score_views
 from videozoo.inference.read_ahead import ReadAhead
 from videozoo.training.recognizer import ActionRecognizer
+
+HIGHEST_FPS = 240.0  # of a camera; live sources may state nonsense
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,20 @@ def _window_clips(
 ) -> Iterator[tuple[float, float, Tensor]]:
     """Start, end and clip (1, T, C, size, size) of every window of a stream, which is closed at the end."""
     with stream:
+        _check_memory(window * min(stream.fps, HIGHEST_FPS), spec)
         held = HeldPictures(partial(centre_square, spec=spec))
         for begin, frames in stream.runs():
             pictures = ((time, held.add(frame)) for time, frame in frames)
             for cut in cut_windows(pictures, window, stride, fps=stream.fps):
                 yield begin + cut.start, begin + cut.end, window_clip(cut, spec, stream.fps)
+
+
+def _check_memory(frames: float, spec: ClipSpec) -> None:
+    """Refuse a window whose frames do not fit into half the free memory."""
+    needed, free = frames * 3 * spec.size**2, available_memory()
+    if needed > free / 2:
+        memory = f"{needed / 1e9:.1f} GB, more than half of the {free / 1e9:.1f} GB that are free"
+        raise SettingError(f"a window of {frames:.0f} frames takes {memory}")
 
 
 def centre_square(frame: Tensor, spec: ClipSpec) -> Tensor:
