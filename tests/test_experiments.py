@@ -159,3 +159,11 @@ def test_tables_in_the_documentation_are_what_the_experiments_give(record: Path)
     rows = summarize(experiment, stored["runs"])
     assert rows == stored["rows"]
     assert to_markdown(experiment, rows, stored["speed"]) == record.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def test_the_readmes_table_is_the_measured_one() -> None:
+    """README shows the table of all methods as it was measured."""
+    readme = (RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
+    shown = readme.split("<!-- methods_digits:begin -->")[1].split("<!-- methods_digits:end -->")[0].strip()
+    assert shown
+    assert shown in (RESULTS / "methods_digits.md").read_text(encoding="utf-8")
