@@ -1,7 +1,6 @@
 """Put a network of timm behind the backbone contract, then under methods that know nothing of it.
 
     python examples/add_backbone.py --name convnext_atto --method rnl mbpm
-
 The contract (videozoo/backbones/base.py): stem, stages of blocks and head, each on (B, T, C, H, W), and the channels
 of every block. In the package itself this is one file and one entry in BACKBONES.
 """

@@ -18,7 +18,7 @@ from videozoo.training.optimization import Optimization
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("folder", nargs="?", type=Path)
-parser.add_argument("--model", default="x3d_tiny.moving_digits")
+parser.add_argument("--model", default="tsm_resnet10_tiny.moving_digits")
 parser.add_argument("--epochs", type=int, default=2)
 arguments = parser.parse_args()
 
@@ -30,7 +30,7 @@ seed_everything(1)
 # The weights of the checkpoint, but a new classifier for the classes of this folder.
 data = VideoFolder(folder, clip_spec=load_model(arguments.model).clip_spec, batch_size=8, holdout=0.25, flip=False)
 model = load_model(arguments.model, num_classes=len(data.classes), fresh_classifier=True)
-model.optimization = Optimization(learning_rate=0.05, warmup_epochs=0.5, batch_norm="frozen")
+model.optimization = Optimization(learning_rate=0.02, warmup_epochs=1)
 parts = {part: len(data.dataset(part)) for part in ("train", "val")}
 print(f"{parts['train']} videos to train on, {parts['val']} to validate: {', '.join(data.classes)}")
 
@@ -44,7 +44,7 @@ print(f"top-1 on the held-out videos: {before['val/top1']:.2f} before, {after['v
 row = save_model(
     model,
     "finetuned",
-    name="x3d_tiny.my_videos" if arguments.folder else "x3d_tiny.digits",
+    name=f"{model.checkpoint.arch}.my_videos",
     dataset="my_videos",
     origin={"kind": "trained", "author": "me", "base_model": arguments.model},
     licence={"weights": "MIT", "stated_for_weights": True, "redistribute": True},

@@ -66,7 +66,7 @@ def test_finetune_folder(tmp_path):
     assert after > before
     model = load_model(tmp_path / "finetuned")
     assert model.labels == ("down", "left", "right", "up")
-    assert "finetuned/ holds x3d_tiny.digits, which answers digits/" in told
+    assert "finetuned/ holds tsm_resnet10_tiny.my_videos, which answers digits/" in told
 
 
 @pytest.mark.slow

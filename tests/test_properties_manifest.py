@@ -98,7 +98,7 @@ def test_every_row_is_read_as_it_was_written(folder, row):
     manifest, config = folder / "manifest.yaml", folder / "config.json"
     manifest.write_text("schema: 1\ncheckpoints:\n" + row_as_yaml(expected), encoding="utf-8")
     assert read_manifest(manifest).checkpoints == (expected,)
-    manifest.write_text(yaml.safe_dump({"schema": 1, "checkpoints": [row]}, allow_unicode=True), encoding="utf-8")
+    manifest.write_text(yaml.safe_dump({"schema": 1, "checkpoints": [row]}), encoding="utf-8")
     assert read_manifest(manifest).checkpoints == (expected,)
     config.write_text(json.dumps(expected.to_dict()), encoding="utf-8")
     assert read_row(config) == expected

@@ -111,6 +111,7 @@ def _search_once(target: Target, out: Path, seconds: int) -> int:
         f"-max_total_time={seconds}",
         f"-max_len={target.longest}",
         "-timeout=86400",  # real time says nothing on a machine that does other things as well
+        "-report_slow_units=86400",
         f"-rss_limit_mb={CASE_MEGABYTES}",
         f"-artifact_prefix={out / 'failures'}/",
         f"-dict={words}",

@@ -23,5 +23,6 @@ def row_as_yaml(row: Checkpoint | Mapping[str, Any]) -> str:
 
 def _flow(value: Any) -> str:
     """On one line, however long: a break there would hide what belongs together."""
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**9, allow_unicode=True)
+    whole = r"\x85" not in repr(value)  # PyYAML would write this "next line" as a break, which is read as a blank
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**9, allow_unicode=whole)
     return text.removesuffix("\n").removesuffix("\n...")
