@@ -17,7 +17,8 @@ from videozoo.hub.schema import Checkpoint
 
 WORDS = st.text("abcz09_", min_size=1, max_size=12)
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30) | st.sampled_from(
-    ["yes", "null", "~", "1e3", "2024-01-31", "0x1f", " a ", "- a", "a: b", "#", "'", '"', "\u2028", "\x85", "\x00", "\ufeff"]
+    ["yes", "null", "~", "1e3", "2024-01-31", "0x1f", " a ", "- a", "a: b", "#", "'", '"', "\u2028", "\x85",
+     "\x00", "\ufeff"]
 )  # fmt: skip
 PATHS = st.lists(WORDS.map(lambda word: word.lstrip("_") or "a"), min_size=1, max_size=3).map("/".join)
 URLS = WORDS.map(lambda word: f"https://example.org/{word}")
@@ -167,7 +168,7 @@ VALUES = st.recursive(
 @settings(max_examples=40)
 @given(row=rows(), data=st.data())
 def test_any_change_gives_a_row_or_one_line(folder, row, data):
-    """Replace or remove up to three places by anything: never another exception, and a row still comes back as itself."""
+    """Replace or remove up to three places: never another exception, and what is a row still comes back as itself."""
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.sampled_from(list(places(row)) or [()]))
         if place and data.draw(st.booleans()):
@@ -179,12 +180,14 @@ def test_any_change_gives_a_row_or_one_line(folder, row, data):
     try:
         (found,) = read_manifest(path).checkpoints
     except ManifestError as error:
-        assert str(error).startswith(str(path))
-        assert len(str(error).splitlines()) == 1
-        assert len(str(error)) < 1000
+        told = str(error)
     else:
         path.write_text("schema: 1\ncheckpoints:\n" + row_as_yaml(found), encoding="utf-8")
         assert read_manifest(path).checkpoints == (found,)
+        return
+    assert told.startswith(str(path))
+    assert len(told.splitlines()) == 1
+    assert len(told) < 1000
 
 
 @given(spec=SPECS, length=st.integers(1, 9))

@@ -1,5 +1,7 @@
 """What the arithmetic of frame sampling and the order of videos promise, for any sizes."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import assume, given
@@ -17,7 +19,7 @@ def spec_of(segments, length=1, **settings):
 
 
 def gaps(places):
-    return [later - earlier for earlier, later in zip(places, places[1:], strict=False)]
+    return [later - earlier for earlier, later in pairwise(places)]
 
 
 @given(count=COUNTS, segments=SEGMENTS, length=LENGTHS, phase=st.floats(0, 0.99))

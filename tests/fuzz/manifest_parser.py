@@ -23,13 +23,15 @@ with atheris.instrument_imports(include=["videozoo.hub", "videozoo.clip_spec", "
 
 LONGEST = 20_000  # bytes
 VALUES = (
-    None, True, False, 0, -1, 1, 3, 10**9, 10**30, 0.5, -0.0, 1e308, float("inf"), float("nan"), "", " ", "a", "yes", "1",
-    "released", "withdrawn", "dense", "x3d_s.some", "a/b", "0" * 40, "0" * 64, "https://a.b/c", "http://[", "\u2028", "\U0001f600",
-    [], [[]], {}, {"": None}, {"type": "package", "path": "a"}, {"type": "upstream", "url": "http://a.b", "layout": "x"},
+    None, True, False, 0, -1, 1, 3, 10**9, 10**30, 0.5, -0.0, 1e308, float("inf"), float("nan"), "", " ", "a", "yes",
+    "1", "released", "withdrawn", "dense", "x3d_s.some", "a/b", "0" * 40, "0" * 64, "https://a.b/c", "http://[",
+    "\u2028", "\U0001f600", "\x85", [], [[]], {}, {"": None}, {"type": "package", "path": "a"},
+    {"type": "upstream", "url": "http://a.b", "layout": "x"},
 )  # fmt: skip
 WORDS = (
     b"schema: checkpoints: name: status: arch: method: clip_spec: files: sources: origin: licence: labels: cost: "
-    b"results: !!binary !!set !!timestamp & * << |- >+ --- ... %YAML \xef\xbb\xbf \xe2\x80\xa8 2024-02-30 0x_ 1:60:60 .inf"
+    b"results: !!binary !!set !!timestamp & * << |- >+ --- ... %YAML \xef\xbb\xbf \xe2\x80\xa8 2024-02-30 0x_ "
+    b"1:60:60 .inf"
 ).split()
 
 CASE = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)) / "case.yaml"

@@ -91,10 +91,9 @@ def _search(target: Target, out: Path, minutes: float) -> int:
         processes += 1
         covered = max([covered, *map(int, COVERED.findall(text))])
     kept = sorted(path.name for path in failures.iterdir())
-    cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(
-        f"{tried} inputs tried in {processes} processes and {(cpu.ru_utime + cpu.ru_stime) / 60:.1f} minutes of CPU time"
-    )
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = (usage.ru_utime + usage.ru_stime) / 60
+    print(f"{tried} inputs tried in {processes} processes and {spent:.1f} minutes of CPU time")
     print(f"{covered} branches seen, {len(kept)} failures")
     print("\n".join(str(failures / name) for name in kept))
     return min(len(kept), 1)

@@ -27,7 +27,7 @@ def resize(frames: Tensor, size: list[int], *, antialias: bool) -> Tensor:
     to whole grey levels. Shape: (..., C, H, W) -> (..., C, H', W').
     """
     byte = frames.dtype == torch.uint8
-    if not byte or (antialias and min(*frames.shape[-2:], *size) > 1):  # it mixes up the channels of a single column
+    if not byte or (antialias and min(*frames.shape[-2:], *size) > 1):  # which fails for a single column
         return TF.resize(frames, size, antialias=antialias)
     # On bytes, torch rounds down without antialias: pictures would become 0.4 grey levels darker. Channels last is the
     # layout in which floats are scaled fastest.
