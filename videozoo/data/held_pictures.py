@@ -33,7 +33,7 @@ class Picture:
 class HeldPictures:
     """Pictures for as long as someone holds them, in bounded memory: the oldest beyond it are converted unasked.
 
-    Converting (to RGB, to the size of a clip) costs more than decoding, and a clip of 8 frames leaves out most of a
+    Converting (to RGB, to the size of a clip) costs as much as decoding, and a clip of 8 frames leaves out most of a
     window's. All are scaled to the size of the first, as a file's are.
     """
 
