@@ -72,7 +72,7 @@ def test_finetune_folder(tmp_path):
 @pytest.mark.slow
 def test_compose_method(tmp_path):
     told = run("compose_method.py", tmp_path, "--steps", "2")
-    assert "0.33 M parameters, clips of 24 frames" in told
+    assert "0.74 M parameters, clips of 24 frames" in told
     assert 0 < float(re.search(r"after 2 steps: loss ([\d.]+)", told)[1]) < 10
 
 
