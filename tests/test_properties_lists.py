@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videozoo.data.annotation_lists import read_lists
@@ -24,6 +24,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("lists")
 
 
+@settings(max_examples=60)
 @given(
     lines=st.lists(st.tuples(CELLS, CELLS, SPANS), min_size=1, max_size=8),
     suffix=st.sampled_from(sorted(DELIMITERS)),

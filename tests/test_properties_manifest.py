@@ -91,7 +91,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("rows")
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(row=rows())
 def test_every_row_is_read_as_it_was_written(folder, row):
     """As YAML in a manifest, as the JSON of a folder, and by a YAML writer that knows nothing of rows."""
@@ -132,7 +132,7 @@ def refusal(path):
     return text
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(row=rows(), data=st.data())
 def test_a_wrong_type_is_refused_by_the_name_of_its_field(folder, row, data):
     """No field takes a dict of lists of dicts: the error leads to the place."""
@@ -145,7 +145,7 @@ def test_a_wrong_type_is_refused_by_the_name_of_its_field(folder, row, data):
     assert all(str(key) in steps for key in place if key != "type"), f"{place} is not named by {told}"
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(row=rows(), data=st.data())
 def test_a_field_too_many_is_refused_by_its_name(folder, row, data):
     parts = [()] + [place for place in places(row) if isinstance(container(row, place)[place[-1]], dict)]
@@ -165,7 +165,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(row=rows(), data=st.data())
 def test_any_change_gives_a_row_or_one_line(folder, row, data):
     """Replace or remove up to three places: never another exception, and what is a row still comes back as itself."""

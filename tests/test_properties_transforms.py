@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videozoo.clip_spec import ClipSpec, Views
@@ -41,6 +41,7 @@ def near(one, other, levels=1):
     return one.shape == other.shape and bool(((one.int() - other.int()).abs() <= levels).all())
 
 
+@settings(max_examples=60)
 @given(height=SIDES, width=SIDES, size=st.integers(1, 64), antialias=ANTIALIAS, seed=SEEDS)
 def test_scaling_keeps_shape_range_and_every_frame(height, width, size, antialias, seed):
     frames = pixels(seed, 3, 3, height, width)
@@ -123,6 +124,7 @@ def test_crops_are_placed_evenly(size, more, wider):
     assert tuple(2 * place for place in corner_to_centre[4]) == corner_to_centre[3]
 
 
+@settings(max_examples=60)
 @given(
     spec=SPECS,
     height=st.integers(8, 60),
@@ -157,6 +159,7 @@ def test_three_crops_of_a_mirrored_video_are_the_mirrored_crops(height, width, s
     assert near(mirrored_last, last.flip(-1))
 
 
+@settings(max_examples=60)
 @given(spec=SPECS, height=st.integers(8, 60), width=st.integers(8, 60), flip=st.booleans(), seed=SEEDS)
 def test_a_training_clip_depends_on_its_seed_alone(spec, height, width, flip, seed):
     frames = pixels(seed, 2, 3, height, width)
