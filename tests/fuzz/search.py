@@ -81,7 +81,8 @@ def _search(target: Target, out: Path, minutes: float) -> int:
         with (out / f"process_{processes}.log").open("wb") as log:
             ended = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
         if ended < 0:  # killed, by the clock below or from outside: libFuzzer could keep nothing
-            (out / "current").rename(failures / f"signal_{-ended}_{processes}")
+            data = (out / "current").read_bytes()
+            (failures / f"signal_{-ended}_{hashlib.sha1(data).hexdigest()}").write_bytes(data)
         text = Path(log.name).read_text(errors="replace")
         found = EXECUTED.search(text)
         if not found and not PROGRESS.search(text):
