@@ -1,10 +1,10 @@
-"""Two streams: one network sees the pictures, one the motion between them; their scores are fused.
+"""Two streams: one network sees the pictures, one the optical flow between them (TVNet); their scores are fused.
 
     python examples/two_stream_fusion.py
-    python examples/two_stream_fusion.py my_videos/ --rgb my_rgb/ --motion my_flow/
+    python examples/two_stream_fusion.py my_videos/ --rgb my_rgb/ --flow my_flow/
 
 Both answer the same files (a folder per class); the tables of scores are those of `videozoo test --scores`, and
-`videozoo fuse rgb.csv motion.csv --weights 1 1.5` says the same.
+`videozoo fuse rgb.csv flow.csv --weights 1 1.5` says the same.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from videozoo.inference.fuse import ScoreTable, fuse_tables, write_scores
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("folder", nargs="?", type=Path)
 parser.add_argument("--rgb", default="tsm_resnet10_tiny.moving_digits")
-parser.add_argument("--motion", default="mbpm_tsm_resnet10_tiny.moving_digits", help="e.g. a flow network")
-parser.add_argument("--weights", type=float, nargs=2, default=[1.0, 1.5], help="of RGB and motion, as TSN has them")
+parser.add_argument("--flow", default="tvnet_tsm_resnet10_tiny.moving_digits")
+parser.add_argument("--weights", type=float, nargs=2, default=[1.0, 1.5], help="of RGB and flow, as TSN has them")
 arguments = parser.parse_args()
 
 files = (
@@ -44,8 +44,8 @@ def right(table: ScoreTable) -> str:
     return f"{count} of {len(truth)} videos rightly named, probability of the right class {sure:.4f}"
 
 
-rgb, motion = answer(arguments.rgb), answer(arguments.motion)
-fused = fuse_tables([rgb, motion], arguments.weights)
-for name, table in {"rgb": rgb, "motion": motion, "fused": fused}.items():
+rgb, flow = answer(arguments.rgb), answer(arguments.flow)
+fused = fuse_tables([rgb, flow], arguments.weights)
+for name, table in {"rgb": rgb, "flow": flow, "fused": fused}.items():
     write_scores(table, f"{name}.csv")
     print(f"{name}.csv: {right(table)}")

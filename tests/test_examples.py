@@ -104,8 +104,8 @@ def test_two_stream_fusion(tmp_path):
     from videozoo.inference.fuse import read_scores
 
     told = run("two_stream_fusion.py", tmp_path)
-    tables = {name: read_scores(tmp_path / f"{name}.csv").scores for name in ("rgb", "motion", "fused")}
-    mean = (tables["rgb"] + 1.5 * tables["motion"]) / 2.5
+    tables = {name: read_scores(tmp_path / f"{name}.csv").scores for name in ("rgb", "flow", "fused")}
+    mean = (tables["rgb"] + 1.5 * tables["flow"]) / 2.5
     assert (tables["fused"] - mean).abs().max() < 1e-4
     assert int(re.search(r"fused\.csv: (\d+) of 16 videos", told)[1]) >= 14
 
