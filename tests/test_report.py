@@ -145,7 +145,7 @@ def test_good_files_are_shown_and_bad_ones_named(videos, tmp_path, capsys):
     odd = tmp_path / "a<b>&.mp4"
     odd.write_bytes(videos[1].read_bytes())
     out = tmp_path / "page.html"
-    assert main(["report", CHECKPOINT, str(videos[0]), str(bad), str(odd), "--out", str(out), "--window", "0.5"]) == 1
+    assert main(["report", CHECKPOINT, str(videos[0]), str(bad), str(odd), "--out", str(out), "--window", "500ms"]) == 1
     printed = capsys.readouterr()
     assert str(out) in printed.out
     assert printed.err.count("\n") == 1
@@ -190,8 +190,6 @@ def test_random_weights_are_called_so(videos, tmp_path):
 @pytest.mark.parametrize(("words", "message"), [
     (["--out", "page.txt"], "--out page.txt: must end in .html"),
     (["--out", "missing/page.html"], "--out missing/page.html: its folder does not exist"),
-    (["--window", "0"], "--window 0: must be a positive number"),
-    (["--stride", "inf"], "--stride inf: must be a positive number"),
 ])  # fmt: skip
 def test_wrong_settings_are_one_line(words, message, videos, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

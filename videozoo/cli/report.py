@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videozoo.cli.durations import duration
 from videozoo.cli.videos import find_videos
 from videozoo.errors import SettingError, VideozooError
 
@@ -28,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="arch.tag, a folder, owner/repo[@revision], or an architecture (random weights)")
     parser.add_argument("videos", nargs="+", help="files, folders, glob patterns, or - for a list on standard input")
     parser.add_argument("--out", type=Path, default=Path("report.html"), help="page to write, .html")
-    parser.add_argument("--window", type=float, help="seconds that each point of the chart looks at (default: 2)")
-    parser.add_argument("--stride", type=float, help="seconds from one point to the next (default: a quarter of that)")
+    parser.add_argument("--window", type=duration, metavar="2s", help="what each point of the chart looks at")
+    parser.add_argument("--stride", type=duration, metavar="500ms", help="from one point to the next")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -70,10 +71,6 @@ def check(arguments: argparse.Namespace) -> None:
         raise SettingError(f"--out {out}: must end in .html")
     if out.is_dir() or not out.parent.is_dir():
         raise SettingError(f"--out {out}: {'is a folder' if out.is_dir() else 'its folder does not exist'}")
-    for name in ("window", "stride"):
-        value = getattr(arguments, name)
-        if value is not None and not 0 < value < float("inf"):
-            raise SettingError(f"--{name} {value:g}: must be a positive number of seconds")
 
 
 def look_at(
