@@ -133,8 +133,8 @@ def test_wrong_experiments_get_one_line(small: Path, capsys: pytest.CaptureFixtu
     with pytest.raises(SettingError, match=r"start: .* come with the package: .*tsm_resnet10_tiny\.moving_digits"):
         read_experiment(str(small))
     for words, said in (
-        (["representations_arid", "--only", "flow"], "no variant 'flow': there are RGB"),
-        (["representations_arid"], "needs --arid FOLDER"),
+        (["methods_arid", "--only", "flow"], "no variant 'flow': there are TSM"),
+        (["methods_arid"], "needs --arid FOLDER"),
         (["datp_digits"], "needs --mnist FOLDER"),
     ):
         assert main(["reproduce", *words, "--out", str(small.parent / "none")]) == 2
@@ -161,9 +161,10 @@ def test_tables_in_the_documentation_are_what_the_experiments_give(record: Path)
     assert to_markdown(experiment, rows, stored["speed"]) == record.with_suffix(".md").read_text(encoding="utf-8")
 
 
-def test_the_readmes_table_is_the_measured_one() -> None:
-    """README shows the table of all methods as it was measured."""
+@pytest.mark.parametrize("name", ["methods_digits", "methods_arid"])
+def test_the_readmes_tables_are_the_measured_ones(name: str) -> None:
+    """README shows the tables of all methods as they were measured."""
     readme = (RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
-    shown = readme.split("<!-- methods_digits:begin -->")[1].split("<!-- methods_digits:end -->")[0].strip()
+    shown = readme.split(f"<!-- {name}:begin -->")[1].split(f"<!-- {name}:end -->")[0].strip()
     assert shown
-    assert shown in (RESULTS / "methods_digits.md").read_text(encoding="utf-8")
+    assert shown in (RESULTS / f"{name}.md").read_text(encoding="utf-8")
