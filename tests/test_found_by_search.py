@@ -15,7 +15,8 @@ from videozoo.data.decoding import VideoReader
 from videozoo.data.reading import read_views
 from videozoo.data.sampling import sample_indices
 from videozoo.data.transforms import resize_short_side
-from videozoo.errors import VideoError
+from videozoo.errors import ManifestError, VideoError
+from videozoo.hub.manifest import read_manifest
 from videozoo.hub.row_text import row_as_yaml
 
 SMALL = ClipSpec(frames=4, size=16, resize=16)
@@ -90,3 +91,12 @@ def test_a_next_line_character_is_written_as_it_is():
     row = {"name": "a.b", "note": {"text": "a\x85b", "umlaut": "ä"}}
     assert yaml.safe_load(row_as_yaml(row)) == [row]
     assert "ä" in row_as_yaml({"note": "ä"})
+
+
+def test_a_separator_in_a_name_does_not_break_its_error_line(tmp_path):
+    """The name is a next-line character."""
+    path = tmp_path / "manifest.yaml"
+    path.write_text('schema: 1\ncheckpoints:\n- name: "\\N"\n', encoding="utf-8")
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(path)
+    assert len(str(caught.value).splitlines()) == 1

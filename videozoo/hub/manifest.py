@@ -133,7 +133,12 @@ def embedded_models() -> list[str]:
 def _row_names(values: object) -> tuple[str, ...]:
     rows = values.get("checkpoints") if isinstance(values, dict) else None
     names = [row.get("name") if isinstance(row, dict) else None for row in rows] if isinstance(rows, list) else []
-    return tuple(str(name)[:100] for name in names)
+    return tuple(_joined(name)[:100] for name in names)
+
+
+def _joined(value: object) -> str:
+    """The words of a text in one line, whatever separates them."""
+    return " ".join(str(value).split())
 
 
 def _one_line(path: Path, error: ValidationError, names: tuple[str, ...]) -> str:
@@ -144,9 +149,9 @@ def _one_line(path: Path, error: ValidationError, names: tuple[str, ...]) -> str
     if len(place) > 1 and place[0] == "checkpoints" and isinstance(place[1], int):
         where += f", row {place[1] + 1} ({names[place[1]] if place[1] < len(names) else '?'})"
         place = place[2:]
-    field = ".".join(str(part) for part in place)
-    found = " ".join(repr(first["input"]).split())[:80]
-    message = " ".join(first["msg"].removeprefix("Value error, ").split())[:400]
+    field = ".".join(_joined(part) for part in place)
+    found = _joined(repr(first["input"]))[:80]
+    message = _joined(first["msg"].removeprefix("Value error, "))[:400]
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     shown = f", found {found}" if field and first["type"] != "missing" else ""
     return f"{where}{', field ' + field if field else ''}: {message}{shown}{more}"
