@@ -25,10 +25,8 @@ class ShowShare(Callback):
     ) -> None:
         weights = sum(parameter.detach().double().abs().sum().item() for parameter in module.parameters())
         videos = batch["index"].tolist()
-        print(
-            f"process {trainer.global_rank} of {trainer.world_size}, step {place}: {videos}, |weights| {weights:.6f}",
-            flush=True,
-        )
+        told = f"process {trainer.global_rank} of {trainer.world_size}, step {place}: {videos}, |weights| {weights:.6f}"
+        print(f"{told}\n", end="", flush=True)  # in one piece: the other process writes to the same place
 
 
 if __name__ == "__main__":  # the second process runs this file again
