@@ -52,7 +52,7 @@ def run_experiment(
             elif not only or name in only:
                 started = time.perf_counter()
                 result = {"variant": name, "seed": seed, **train_and_test(experiment, variant, seed, roots, data)}
-                write_whole(file, result)
+                write_json(file, result)
                 report(f"{name}, seed {seed}: top-1 {result['top1']:.1f} % in {time.perf_counter() - started:.0f} s")
                 results.append(result)
     return results
@@ -165,7 +165,7 @@ def _root(name: str, roots: dict[str, str]) -> str:
     return roots[name]
 
 
-def write_whole(file: Path, content: dict[str, Any]) -> None:
+def write_json(file: Path, content: dict[str, Any]) -> None:
     """A file of JSON appears whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".part")

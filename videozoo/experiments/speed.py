@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from videozoo.evaluation.benchmark import compare, machine_name
 from videozoo.experiments.experiment import Experiment
-from videozoo.experiments.run import clip_of, network_input, num_classes_of, write_whole
+from videozoo.experiments.run import clip_of, network_input, num_classes_of, write_json
 from videozoo.methods.create import create_model
 from videozoo.training.memory_format import lay_channels_last
 
@@ -35,7 +35,7 @@ def measured_speed(experiment: Experiment, variants: Iterable[str], file: Path) 
         "machine": machine_name(),
         "date": date.today().isoformat(),
     }
-    write_whole(file, speed)
+    write_json(file, speed)
     return speed
 
 

@@ -41,8 +41,8 @@ MEANING = {
     ),
     PixelProjection: (
         "Dynamic appearance",
-        "Every pixel's course through a segment is projected on the direction in which it changes most: grey is what "
-        "stands still, bright and dark is what moves, with its shape.",
+        "Every pixel's course through a segment is split into what a learned projection keeps and the rest; this is "
+        "the mean of the rest: grey is what stands still, bright and dark is what moves, with its shape.",
     ),
     MotionBandPass: (
         "Busy maps",
